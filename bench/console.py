@@ -62,6 +62,9 @@ COMMANDS = {
         _main_of("bench.edits.command"), "--truth DIR --edited NAME=DIR …", "score finished pictures of any editor"
     ),
     "compare": Command(_main_of("bench.gate.command"), "NEW OLD", "test whether a run is worse than another one"),
+    "gate-decoder": Command(
+        _main_of("bench.gate.decoder_command"), "OLD NEW", "test whether a decoder still makes the same pictures"
+    ),
     "explain": Command(_main_of("bench.results.explain"), "RUN ROW COLUMN", "show how one number was computed"),
     "store": Command(_main_of("bench.store.__main__"), "ls|du|verify|gc", "inspect or clean the store"),
     "gather": Command(_main_of("bench.sweeps.gather"), "FOLDER", "make one table of all jobs of a sweep"),

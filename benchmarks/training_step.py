@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.metrics.lpips import LPIPSNetwork
 from bench.models import build_decoder
 from bench.models.discriminator import PatchDiscriminator
-from bench.models.first_stage import KLFirstStage
+from bench.models.first_stage import first_stage_of
 from bench.training.objective import DecoderStep, Objective
 from benchmarks.released_step import Networks, released_step
 
@@ -61,7 +61,7 @@ class Setting:
             convolutions = make_layers(cfgs["D"]).state_dict()
             torch.save({f"features.{name}": weight for name, weight in convolutions.items()}, backbone)
             self.perceptual = LPIPSNetwork(backbone).to(self.device)
-        self.first_stage = KLFirstStage(vae).to(self.device)
+        self.first_stage = first_stage_of(vae).to(self.device)
         self.decoder = build_decoder(options.decoder, **own).to(self.device, memory_format=layout)
         self.discriminator = PatchDiscriminator().to(self.device, memory_format=layout)
         side = options.resolution

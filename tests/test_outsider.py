@@ -245,7 +245,7 @@ def write_bare(folder: Path, name: str) -> None:
     [
         ("measure", "Bare", "expected an object with the members keep, keep_truth, protocol, found Bare without"),
         ("measure", "WithoutProtocol", "expected an object with the members protocol, found WithoutProtocol without"),
-        ("measure", "Lost", "expected that to(device) returns the object, found that it returns None"),
+        ("measure", "Lost", "expected that the method to(device) returns the object, found that it returns None"),
         ("generator", "Bare", "expected an object with the members decodable, encode, sample, found Bare without"),
         (
             "generator",

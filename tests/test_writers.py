@@ -179,7 +179,7 @@ def lost(
     errors = capsys.readouterr().err
     assert "Traceback" not in errors
     (said,) = [line for line in errors.splitlines() if line.startswith("bench: ")]
-    assert said.startswith(f"bench: out: expected that the folder {out} of this run is kept, found that it was removed")
+    assert said.startswith(f"bench: out: expected the folder {out} in which this run started, found that")
     assert not (out / "run.json").exists()
     if out.is_file():
         out.unlink()
@@ -212,7 +212,7 @@ def test_jobs_whose_folder_is_lost_stop_at_once(tmp_path: Path) -> None:
         removed(tmp_path / "out")
         return Results(tmp_path, 0)
 
-    with pytest.raises(BadInputError, match=r"^out: expected that the folder .* of this run is kept"):
+    with pytest.raises(BadInputError, match=r"^out: expected the folder .* in which this run started"):
         run_sweep(["a=1,4,9", f"out={tmp_path / 'out'}"], run)
     assert len(ran) == 1
     assert not (tmp_path / "out").exists()

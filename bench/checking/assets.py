@@ -33,6 +33,11 @@ class Download:
     """Patterns of the files to download from the repository."""
     otherwise: tuple[str, ...] = ()
     """Patterns of further files, which are downloaded only if the asset is still incomplete after `files`."""
+    folder: str = ""
+    """Folder of the repository that becomes the asset's folder, such as `vae`; empty for the whole repository.
+
+    `files` and `otherwise` are relative to this folder.
+    """
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,10 @@ class Companion:
 
 @dataclass(frozen=True)
 class Asset:
-    """An external file or folder that the paper profile needs."""
+    """An external file or folder that a run needs."""
 
     name: str
-    """Name of the asset, which is also the name of its path in the group `paths` of the configuration."""
+    """Name of the asset. For an asset of `assets.yaml`, it is also the name of its path in the group `paths`."""
     what: str
     used_for: str
     source: str
@@ -77,6 +82,13 @@ class Asset:
     companion: Companion | None = None
     unverified: tuple[str, ...] = ()
     """Names of the fields of this asset whose values were not verified."""
+    key: str = ""
+    """Full name of the configuration key that sets the asset's path; empty for an asset of `assets.yaml`."""
+
+    @property
+    def set_by(self) -> str:
+        """Words of a command line that set the asset's path, such as `paths.clip=PATH or BENCH_CLIP=PATH`."""
+        return f"{self.key}=PATH" if self.key else f"paths.{self.name}=PATH or {self.variable}=PATH"
 
     @property
     def variable(self) -> str:

@@ -186,7 +186,7 @@ def _put(whole: Path, target: Path) -> None:
 
 
 def _download_folder(asset: Asset, target: Path) -> None:
-    """Download a repository of the Hugging Face hub into the folder `target`.
+    """Download a repository of the Hugging Face hub, or one folder of it, into the folder `target`.
 
     An interrupted download stays in a hidden folder next to `target`, and the next call continues it. If the folder
     `target` exists, a new download begins with a copy of this folder. The hub's client compares the hashes of the
@@ -203,15 +203,22 @@ def _download_folder(asset: Asset, target: Path) -> None:
     if download.revision is None:
         raise ValueError(f"{asset.name}: expected a commit of {download.hub} to download, found none")
     partial = target.with_name(f".{target.name}.partial")
+    content = partial / download.folder
     if target.is_dir() and not partial.exists():
-        shutil.copytree(target, partial)
+        shutil.copytree(target, content)
     for patterns in (download.files, download.otherwise):
-        if patterns and (patterns is download.files or any(incomplete(asset, partial))):
+        if patterns and (patterns is download.files or any(incomplete(asset, content))):
             snapshot_download(
-                download.hub, revision=download.revision, local_dir=partial, allow_patterns=list(patterns)
+                download.hub,
+                revision=download.revision,
+                local_dir=partial,
+                allow_patterns=[f"{download.folder}/{pattern}".lstrip("/") for pattern in patterns],
             )
-    absent = list(incomplete(asset, partial))
+            content.mkdir(parents=True, exist_ok=True)  # the repository may lack this folder
+    absent = list(incomplete(asset, content))
     if absent:
         raise ValueError(f"expected {', '.join(absent)} in {download.hub} at {download.revision}, found none")
     shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes about its downloads
-    _put(partial, target)
+    _put(content, target)
+    if download.folder:
+        shutil.rmtree(partial)

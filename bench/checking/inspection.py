@@ -24,7 +24,7 @@ from bench.models.weight_headers import damage, read_header
 from bench.runtime.strict_json import read_json
 from bench.store import file_sha256
 
-__all__ = ["Inspection", "Problem", "incomplete", "inspect_needs", "inspect_table", "merged"]
+__all__ = ["Inspection", "Problem", "damaged_weights", "incomplete", "inspect_needs", "inspect_table", "merged"]
 
 DATASET, PICTURES = "dataset", "dataset.pictures"
 DECODER = "decoder"
@@ -36,6 +36,7 @@ PART_TENSORS = {
     "unet": ("conv_in.weight",),
     "vae": ("encoder.conv_in.weight", "decoder.conv_in.weight"),
     "text_encoder": ("embeddings.token_embedding.weight",),
+    "transformer": ("proj_out.weight",),
 }
 """Ends of tensor names, by the network of a pipeline. The network must have a tensor for each of these ends."""
 KINDS = {4: "a text-to-image checkpoint", 9: "an inpainting checkpoint"}
@@ -236,7 +237,7 @@ def _own_problems(place: Path) -> Iterator[str]:
         said = damage(place)
         yield from [] if said is None else [said]
     elif (place / "config.json").is_file():
-        yield from _damaged_weights(place, place)
+        yield from damaged_weights(place, place)
 
 
 def _weight_problems(asset: Asset, place: Path) -> Iterator[str]:
@@ -254,14 +255,14 @@ def _weight_problems(asset: Asset, place: Path) -> Iterator[str]:
         if (place / name).is_file() and (said := damage(place / name)) is not None:
             yield f"{name} is {said}"
     for part in asset.parts:
-        damaged = list(_damaged_weights(place / part, place))
+        damaged = list(damaged_weights(place / part, place))
         yield from damaged or _part_problems(place, part)
     reported = any(not (place / name).exists() for name in asset.files)
     if asset.used_for == DECODER and not reported and (said := _no_decoder(place)) is not None:
         yield said
 
 
-def _damaged_weights(folder: Path, place: Path) -> Iterator[str]:
+def damaged_weights(folder: Path, place: Path) -> Iterator[str]:
     """Yield a description of each damaged or absent weight file of a network.
 
     Args:

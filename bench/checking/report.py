@@ -44,8 +44,9 @@ def _entry(number: int, problem: Problem) -> Iterator[str]:
         yield from textwrap.wrap(f"{number}. {asset.name}: {asset.what}", WIDTH, subsequent_indent="   ")
         place = f"{problem.place}: {problem.said}"
         yield from _field("looked at", place)
-        yield from _field("set by", f"paths.{asset.name}=PATH or {asset.variable}=PATH")
-        yield from _field("named by", few(problem.keys, SHOWN))
+        yield from _field("set by", asset.set_by)
+        if problem.keys != (asset.key,):
+            yield from _field("named by", few(problem.keys, SHOWN))
     if problem.experiments:
         yield from _field("needed by", ", ".join(problem.experiments))
     if asset is not None:
@@ -102,7 +103,7 @@ def _fetch_lines(problems: Sequence[Problem]) -> Iterator[str]:
         said = f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}"
         yield from textwrap.wrap(said, WIDTH)
     yield from _size_lines(problems)
-    if known:
+    if any(not asset.key for asset in known):
         yield (
             "conf/paths/default.yaml lists all paths, and bench/checking/assets.yaml says what profile=paper expects "
             "there"

@@ -44,7 +44,7 @@ from bench.config.option_files import (
     refuse_unreadable,
 )
 from bench.config.overrides import group_of, key_of, parse, parse_all, values_of
-from bench.config.schema import COMPILE, CONTROLS, DTYPES, EXPORT, FETCH, STAGES, ComposedConfig
+from bench.config.schema import COMPILE, CONTROLS, DTYPES, EXPORT, FETCH, PRECISIONS, STAGES, ComposedConfig, VaeSpec
 from bench.config.used_keys import Usage
 from bench.errors import BadInputError
 from bench.runtime.own_yaml import read_own_yaml
@@ -586,8 +586,28 @@ def _validate(config: ComposedConfig) -> None:
     for row, spec in config.rows.items():
         if spec.control is not None:
             _one_of(f"rows.{row}.control", spec.control, CONTROLS)
+    for name, vae in config.vaes.items():
+        _validate_vae(f"vaes.{name}", vae)
     if config.seed < 0:
         raise BadInputError(f"seed: expected 0 or more, found {config.seed}")
+
+
+def _validate_vae(key: str, vae: VaeSpec) -> None:
+    if not vae.path.strip():
+        raise BadInputError(f"{key}.path: expected a folder, found an empty text")
+    for precision in vae.precisions:
+        _one_of(f"{key}.precisions", precision, PRECISIONS)
+    if not vae.precisions or len(set(vae.precisions)) < len(vae.precisions):
+        raise BadInputError(
+            f"{key}.precisions: expected one or more of {', '.join(PRECISIONS)}, each of them once, found "
+            f"{', '.join(vae.precisions) or 'none'}"
+        )
+    revision = None if vae.hub is None else vae.hub.revision
+    if revision is not None and not re.fullmatch("[0-9a-f]{40}", revision):
+        raise BadInputError(f"{key}.hub.revision: expected a commit, 40 hexadecimal digits, found {revision}")
+    for file, size in vae.files.items():
+        if size is not None and size < 1:
+            raise BadInputError(f"{key}.files: expected a size of 1 byte or more, found {size} for {file}")
 
 
 def _positive(node: object, prefix: str, *names: str) -> None:

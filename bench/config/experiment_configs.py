@@ -24,6 +24,7 @@ from bench.config.schema import (
     RehearsalSpec,
     Row,
     TableSpec,
+    VaeSpec,
 )
 from bench.errors import BadInputError
 
@@ -31,10 +32,12 @@ __all__ = [
     "ArchitectureConfig",
     "CollectingConfig",
     "CollectionConfig",
+    "LeaderboardConfig",
     "MeasuringConfig",
     "RegressionConfig",
     "RehearsalConfig",
     "RunConfig",
+    "ScoringConfig",
     "SeedsConfig",
     "TableConfig",
     "TrainDecoderConfig",
@@ -89,15 +92,13 @@ class RunConfig:
 
 
 @dataclass(kw_only=True)
-class MeasuringConfig(RunConfig):
-    """Configuration of an experiment that measures the rows of a table. An example is the sensitivity study."""
+class ScoringConfig(RunConfig):
+    """Configuration of an experiment that scores items, in the same way for every row."""
 
     dataset: Dataset
-    generator: dict[str, Any]
     metrics: Metrics
     table: TableSpec
     protocol: ProtocolSpec | None
-    rows: dict[str, Row]
     controls: list[str]
     limit: int | None
     fresh: bool
@@ -108,6 +109,14 @@ class MeasuringConfig(RunConfig):
     save_images: bool
     keep_features: bool
     features_dtype: str
+
+
+@dataclass(kw_only=True)
+class MeasuringConfig(ScoringConfig):
+    """Configuration of an experiment that samples and scores the rows of a table, such as the sensitivity study."""
+
+    generator: dict[str, Any]
+    rows: dict[str, Row]
     training: dict[str, Any] | None
 
 
@@ -115,6 +124,14 @@ class MeasuringConfig(RunConfig):
 class TableConfig(MeasuringConfig):
     """Configuration of an experiment that measures one of the paper's tables."""
 
+    costs: bool
+
+
+@dataclass(kw_only=True)
+class LeaderboardConfig(ScoringConfig):
+    """Configuration of the experiment that compares autoencoders and decoders of several latent spaces."""
+
+    vaes: dict[str, VaeSpec]
     costs: bool
 
 
@@ -134,6 +151,7 @@ class TrainDecoderConfig(RunConfig):
     decoder: DecoderSpec
     training: dict[str, Any]
     first_stage: str
+    first_stage_space: str
     training_data: dict[str, Any]
     validation_data: dict[str, Any]
     generator: dict[str, Any] | None

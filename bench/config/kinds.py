@@ -47,8 +47,8 @@ class Kind:
 RUN = ("name", "_target_", "stage", "out", "overwrite", "paths.assets", "profile.name")
 DECODER = tuple(f"decoder.{name}" for name in ("width", "depth", "conditioned", "blending", "branch"))
 TRAINING = (
-    "training", "start", "first_stage", "training_data", "validation_data", "predict_branch", "workers",
-    "wandb", "sampled_preview",
+    "training", "start", "first_stage", "first_stage_space", "training_data", "validation_data", "predict_branch",
+    "workers", "wandb", "sampled_preview",
     "profile.decoder_sizes", "profile.perceptual", "profile.asset_list", "profile.unpinned", "generator", "seed",
     "device", "paths.store", "paths.data", *DECODER,
 )  # fmt: skip
@@ -91,6 +91,11 @@ def _table_keys(config: DictConfig) -> Iterator[str]:
         yield from TRAINING
 
 
+def _leaderboard_keys(config: DictConfig) -> Iterator[str]:
+    yield from (key for key in _measured_keys(config) if key not in ("generator", "table.reference"))
+    yield from ("vaes", "costs", "table.readings", "profile.weights")
+
+
 def _train_decoder_keys(config: DictConfig) -> Iterator[str]:
     yield from ("decoder.name", *TRAINING)
 
@@ -108,6 +113,7 @@ def _train_mini_keys(config: DictConfig) -> Iterator[str]:
 KINDS: Mapping[str, Kind] = {
     "bench.experiments.table.TableExperiment": Kind(configs.TableConfig, _table_keys),
     SENSITIVITY: Kind(configs.MeasuringConfig, _measured_keys),
+    "bench.experiments.leaderboard.Leaderboard": Kind(configs.LeaderboardConfig, _leaderboard_keys),
     "bench.experiments.architecture.ArchitectureExperiment": Kind(
         configs.ArchitectureConfig, lambda config: (*DECODER, "table.number", "table.title", "verbose")
     ),

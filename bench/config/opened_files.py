@@ -18,7 +18,10 @@ IGNORED = (".lock", ".md", ".gitattributes")
 """Endings of the names of files that lie next to weights but are not part of the weights."""
 PIPELINE = "model_index.json"
 """Name of a file by which the folder of a diffusion pipeline is recognised."""
-PARTS = ("feature_extractor", "image_encoder", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
+PARTS = (
+    "feature_extractor", "image_encoder", "scheduler", "text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer",
+    "tokenizer_2", "tokenizer_3", "transformer", "unet", "vae",
+)  # fmt: skip
 """Folders of a pipeline that a generator reads."""
 CONFIG = "config.json"
 """Name of a file by which the folder of a network is recognised."""

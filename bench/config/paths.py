@@ -51,6 +51,10 @@ class Paths:
     """Weights of Stable Diffusion 1.5 for making images from text."""
     paint_by_example: str = MISSING
     """Weights of Paint-by-Example."""
+    sdxl_inpainting: str = MISSING
+    """Weights of SDXL for inpainting, for `generator=sdxl_inpainting`."""
+    flux_fill: str = MISSING
+    """Weights of FLUX.1 Fill, for `generator=flux_fill`."""
     decoder_base: str = MISSING
     """Weights of the asymmetric decoder that has the size of the vanilla decoder (`base`)."""
     decoder_large: str = MISSING

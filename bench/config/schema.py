@@ -206,7 +206,7 @@ class FigureSpec:
 @dataclass
 class TableSpec:
     number: int = MISSING
-    """Number that the table has in the paper."""
+    """Number that the table has in the paper; 0 for a table that the paper does not have."""
     title: str = MISSING
     columns: list[str] = MISSING
     """Names of the metrics that are the columns of the main table, in the order of the paper."""
@@ -431,7 +431,10 @@ class VaeSpec:
     path: str = MISSING
     """Folder that `bench.models.load_autoencoder` reads."""
     encoder: str | None = None
-    """Folder of the autoencoder whose latents it decodes, if it has no encoder of its own; otherwise None."""
+    """Folder of the autoencoder whose latents it decodes, or which it imitates; None if it has an encoder of its own.
+
+    `bench.models.load_autoencoder` says which classes need it.
+    """
     hub: HubFiles | None = None
     """Repository from which its files can be downloaded; None if they are made by this project."""
     licence: str = ""
@@ -598,6 +601,12 @@ class ComposedConfig:
     start: str | None = None
     """Path of the weights from which the training starts; None starts from random weights."""
     first_stage: str | None = None
+    """Path of the frozen autoencoder on whose latents the decoder is trained. `bench.models.load_autoencoder` reads it.
+    """
+    first_stage_space: str = ""
+    """Name of the first stage's latent space, as for `bench.models.load_autoencoder`; only an `AutoencoderTiny` needs
+    it.
+    """
     training_data: dict[str, Any] | None = None
     validation_data: dict[str, Any] | None = None
     predict_branch: bool = False

@@ -172,8 +172,8 @@ def _prepared(manifest: Manifest, roots: list[Path]) -> Path:
         if table.with_name("manifest.json").is_file() and _read(table.parent)["items"] == manifest["items"]:
             return table.parent
     raise BadInputError(
-        f"expected the prepared items that the manifest lists in a folder below {', '.join(map(str, roots))}, found "
-        "none"
+        f"expected a folder with the prepared items of this manifest below {', '.join(map(str, roots))}, found no such "
+        "folder"
     )
 
 

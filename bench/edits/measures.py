@@ -81,7 +81,7 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
     names = _names(chosen, specs, usual)
     for name, task in NEEDING.items():
         if name in names and task not in tasks:
-            raise BadInputError(f"measures: expected {GIVEN[task]}, which {name} needs, found none")
+            raise BadInputError(f"{GIVEN[task]}: expected a value, because the measure {name} needs it, found none")
     missing: dict[str, Need] = {}
     for name in names:
         found = needs({name: specs[name]["measure"]}, resolved["paths"])

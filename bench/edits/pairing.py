@@ -158,7 +158,9 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
                 "the arrays"
             )
         if len(found) != len(base):
-            raise BadInputError(f"{found.what}: expected {len(base)} pictures, as many as in truth, found {len(found)}")
+            raise BadInputError(
+                f"{found.what}: expected {len(base)}, one for each picture in truth, found {len(found)}"
+            )
         return found.reordered(range(len(base)), names)
     places = {name: place for place, name in enumerate(found.names)}
     lacking = [name for name in names if name not in places]

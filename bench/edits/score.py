@@ -126,10 +126,10 @@ def _check_arguments(editors: Mapping[str, Any], reference: str | None, batch_si
         BadInputError: there is no editor, a name is empty, the reference is unknown, or the batch size is wrong.
     """
     if not editors:
-        raise BadInputError("edited: expected the pictures of at least one editor, found none")
+        raise BadInputError("edited: expected the pictures of at least one editor, found an empty dictionary")
     wrong = [name for name in editors if not isinstance(name, str) or not name.strip() or not name.isprintable()]
     if wrong:
-        raise BadInputError(f"edited: expected names of editors as printable texts, found {wrong[0]!r}")
+        raise BadInputError(f"edited: expected a printable text as the name of each editor, found {wrong[0]!r}")
     if reference is not None and (not isinstance(reference, str) or reference not in editors):
         raise BadInputError(f"reference: expected one of {', '.join(editors)}, found {reference}")
     if not isinstance(device, str):

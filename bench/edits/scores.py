@@ -120,7 +120,7 @@ class Scores:
             BadInputError: the folder cannot be written; or `overwrite` is False, and the folder contains other files.
         """
         if not isinstance(folder, str | Path):
-            raise BadInputError(f"out: expected the path of a folder, found {folder!r}")
+            raise BadInputError(f"the argument folder: expected the path of a folder, found {folder!r}")
         made, rows = self.provenance, [row.key for row in self._typed.rows]
         manifest = content_key({"items": made.manifest["items"]})
         config = {

@@ -99,7 +99,7 @@ def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict
     found: dict[str, Tensor] = {}
     for name in KINDS:
         what = "sample" if name == LATENTS else "encode"
-        with _named(f"generator.{what}", "latents of one item"):
+        with _named(f"the method generator.{what}()", "latents of one item"):
             made = latents_of_items(generator, item, seed, [name])[name]
         shape = tuple(found[LATENTS].shape) if found else None
         found[name] = _latents(made, what, resolution, shape)
@@ -107,7 +107,7 @@ def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict
 
 
 def _latents(made: object, what: str, resolution: int, shape: tuple[int, ...] | None) -> Tensor:
-    key = f"generator.{what}"
+    key = f"the method generator.{what}()"
     wanted = _sizes(shape) if shape else f"1×C×h×w, where h and w are equal and {resolution} is a multiple of them"
     if not isinstance(made, Tensor):
         raise BadInputError(f"{key}: expected a tensor of the shape {wanted}, found {type(made).__name__}")
@@ -158,7 +158,7 @@ def check_method(row: str, method: Method, batch: Batch) -> Tensor:
 def _finite(key: str, maker: str, image: Tensor) -> Tensor:
     if not torch.isfinite(image).all():
         raise BadInputError(
-            f"{key}: expected that the {maker} makes numbers roughly in [-1, 1], found values that are not finite"
+            f"{key}: expected finite values roughly in [-1, 1] from the {maker}, found NaN or infinite values"
         )
     return image
 
@@ -203,12 +203,14 @@ def check_measure(
         made = {"keep_truth": scorer.truth(name), "keep": scorer.score(image, [Unit(name)])[Unit(name)]}
     for what, arrays in made.items():
         if not isinstance(arrays, Mapping):
-            raise BadInputError(f"{key}: expected that {what} returns {WANTED}, found {type(arrays).__name__}")
+            raise BadInputError(
+                f"{key}: expected that the method {what}() returns {WANTED}, found {type(arrays).__name__}"
+            )
     with _named(key, WANTED):
         kept = {what: ReadBack(arrays).wait() for what, arrays in made.items()}
     for what, arrays in kept.items():
         for array, values in arrays.items():
-            _check_array(f"{key}: array {array} from {what}", values, count)
+            _check_array(f"{key}: the array {array} from the method {what}()", values, count)
     columns = {array: values.ndim for array, values in kept["keep"].items()}
     wanted = {metric: 1 for metric in spec.get("metrics", {}) if metric not in spec.get("set_metrics", {})}
     wanted |= dict.fromkeys(spec.get("set_metrics", {}).values(), 2)
@@ -217,7 +219,7 @@ def check_measure(
             shape = "one value" if dimensions == 1 else "one row of features"
             known = ", ".join(f"{name} ({'values' if axes == 1 else 'features'})" for name, axes in columns.items())
             raise BadInputError(
-                f"{key}: expected that keep returns the array {array} with {shape} for each item, found "
+                f"{key}: expected that the method keep() returns the array {array} with {shape} for each item, found "
                 f"{known or 'no array'}"
             )
 
@@ -227,15 +229,15 @@ def _check_array(what: str, values: object, count: int) -> None:
     if not isinstance(values, np.ndarray):
         raise BadInputError(f"{what}: {expected}, found {type(values).__name__}")
     if values.dtype.kind not in "fiub" or values.ndim not in (1, 2) or len(values) != count:
-        raise BadInputError(f"{what}: {expected}, found {_sizes(values.shape)} of {values.dtype}")
+        raise BadInputError(f"{what}: {expected}, found {_sizes(values.shape)} of the type {values.dtype}")
     if values.ndim == 2 and not np.isfinite(values).all():
-        raise BadInputError(f"{what}: expected that the measure returns finite features, found NaN or infinite values")
+        raise BadInputError(f"{what}: expected finite features, found NaN or infinite values")
     if values.ndim == 1 and np.isinf(values).any():
         raise BadInputError(
             f"{what}: expected finite values, or NaN for an item that cannot be measured, found infinite values"
         )
     if values.ndim == 1 and np.isnan(values).all():
-        log.warning("%s: the value is NaN, because the measure has no value for the only item of the trial", what)
+        log.warning("%s: the value is NaN for the only item of the trial, so no other value was tested", what)
 
 
 def _sizes(shape: Sequence[int]) -> str:

@@ -65,7 +65,7 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
             "least_seconds_per_image": min(seconds[name]) / count,
             "most_seconds_per_image": max(seconds[name]) / count,
         }
-        network = method.decoder if isinstance(method, Decoded) else method
+        network = method.decoder if isinstance(method, Decoded) else method.counted_network or method
         if isinstance(method, Decoded) and isinstance(network, Decoder):
             entry |= asdict(cost(network, resolution, conditioned=method.conditioned))
         elif isinstance(network, nn.Module):

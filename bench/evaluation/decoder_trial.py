@@ -154,7 +154,8 @@ def _check_arguments(
 ) -> None:
     if isinstance(module, type):
         raise BadInputError(
-            f"module: expected an object, found the class {module.__qualname__}; give an object of this class"
+            f"module: expected a module or a function, found the class {module.__qualname__}; pass an object of this "
+            "class"
         )
     if not callable(module):
         raise BadInputError(f"module: expected a module or a function, found {type(module).__name__}")
@@ -190,7 +191,9 @@ def _device(module: object, device: str | torch.device | None) -> torch.device:
         return found
     except (RuntimeError, AssertionError, TypeError) as error:  # AssertionError if PyTorch was built without CUDA
         said = one_line(str(error).partition("\n")[0])
-        raise BadInputError(f"device: expected a device that exists, such as cpu, found {device} ({said})") from None
+        raise BadInputError(
+            f"device: expected a device that exists and stores values, such as cpu, found {device} ({said})"
+        ) from None
 
 
 def _on_module(module: object) -> Iterator[Finding]:
@@ -214,11 +217,11 @@ def _method(module: Callable[..., Tensor], conditioned: bool, device: torch.devi
     if hasattr(module, "decode") and hasattr(module, "post_quant_conv"):
         raise _StopError(
             f"expected a decoder of latents after post_quant_conv, found {type(module).__name__}, a whole autoencoder; "
-            "its part .decoder is such a decoder"
+            "its attribute decoder is such a decoder"
         )
     devices = sorted({str(tensor.device) for tensor in _tensors(module)})
     if len(devices) > 1 or devices == ["meta"]:
-        raise _StopError(f"expected weights on one device that stores values, found them on {' and '.join(devices)}")
+        raise _StopError(f"expected weights on one device that stores values, found weights on {' and '.join(devices)}")
     with _stopping(f"a module that can be copied and moved to {device}"):
         return Decoded(as_module(copy.deepcopy(module)), conditioned=conditioned).to(device)
 
@@ -292,8 +295,8 @@ def _without_tuple(made: object) -> object:
     if isinstance(inside, Tensor) and not isinstance(made, Tensor):
         part = ".sample" if hasattr(made, "sample") else "[0]"
         raise UnfitImageError(
-            f"expected a tensor from the decoder, found {type(made).__name__}; its part {part} is a tensor of the size "
-            f"{_size(inside)}"
+            f"expected a tensor from the decoder, found {type(made).__name__}; return {part} of this object, "
+            f"which is a tensor of the size {_size(inside)}"
         )
     return made
 
@@ -332,15 +335,17 @@ def _on_image(image: Tensor, factor: int) -> Iterator[Finding]:
     if not torch.isfinite(image).all():
         count = int((~torch.isfinite(image)).sum())
         yield Finding(
-            "finite", f"expected finite values, found {count:,} of {image.numel():,} NaN or infinite", ok=False
+            "finite",
+            f"expected finite values, found that {count:,} of {image.numel():,} values are NaN or infinite",
+            ok=False,
         )
         return
     low, high = float(image.min()), float(image.max())
-    expected = f"expected values roughly in [-1, 1], found {low:.3g} to {high:.3g}"
+    expected = f"expected values roughly in [-1, 1], found values from {low:.3g} to {high:.3g}"
     if low >= 0 and high > low and high <= 1:
-        yield Finding("range", f"{expected}, which look like [0, 1]; 2 * image - 1 converts them", ok=False)
+        yield Finding("range", f"{expected}, which seem to be in [0, 1]; 2 * image - 1 converts them", ok=False)
     elif low >= 0 and high > WIDEST:
-        yield Finding("range", f"{expected}, which look like [0, 255]; image / 127.5 - 1 converts them", ok=False)
+        yield Finding("range", f"{expected}, which seem to be in [0, 255]; image / 127.5 - 1 converts them", ok=False)
     elif float((image.abs() > WIDEST).float().mean()) > OUTSIDE:
         yield Finding("range", expected, ok=False)
     else:
@@ -356,7 +361,9 @@ def _on_repetition(method: Decoded, batch: Batch, image: Tensor) -> Iterator[Fin
             "repeated", f"expected equal images from equal inputs, found a difference of {moved:.3g}", ok=False
         )
     else:
-        yield Finding("repeated", "bit-equal" if torch.equal(again, image) else f"differs by at most {moved:.2g}")
+        yield Finding(
+            "repeated", "bit-equal" if torch.equal(again, image) else f"the two images differ by at most {moved:.2g}"
+        )
     if apart > TOLERANCE:
         yield Finding(
             "alone",
@@ -364,7 +371,7 @@ def _on_repetition(method: Decoded, batch: Batch, image: Tensor) -> Iterator[Fin
             ok=False,
         )
     else:
-        yield Finding("alone", f"an item alone and in a batch differs by at most {apart:.2g}")
+        yield Finding("alone", f"the images of an item alone and in a batch differ by at most {apart:.2g}")
 
 
 def _on_known_pixels(method: Decoded, batch: Batch, image: Tensor) -> Iterator[Finding]:
@@ -374,14 +381,16 @@ def _on_known_pixels(method: Decoded, batch: Batch, image: Tensor) -> Iterator[F
         _distance(_image(method, replace(batch, image=torch.where(other, -batch.image, batch.image))), image)
         for other in (~hole, hole)
     )
-    turned = "; is the mask read the other way round? 1 is the hole" if known == 0 < hidden else ""
+    turned = "; perhaps the decoder inverts the mask, which is 1 in the hole" if known == 0 < hidden else ""
     if known == 0:
         yield Finding("known", f"expected that known pixels change the image, found no change{turned}", ok=False)
     else:
         yield Finding("known", f"other known pixels change the image by up to {known:.3g}")
     if hidden > TOLERANCE:
         yield Finding(
-            "hidden", f"expected that pixels in the hole are not used, found a change of up to {hidden:.3g}", ok=False
+            "hidden",
+            f"expected that pixels in the hole do not change the image, found a change of up to {hidden:.3g}",
+            ok=False,
         )
     else:
         yield Finding("hidden", "the pixels in the hole are not used")

@@ -101,7 +101,7 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
             return replace(tried(batch), batch=sampling.batch_size)
     except torch.OutOfMemoryError as error:
         raise BadInputError(
-            f"device: expected enough memory for one item, found too little on {describe(device)}"
+            f"device: expected enough memory for one item, found too little memory on {describe(device)}"
         ) from error
     memory = meter.before + batch * (one.memory - meter.before)
     return replace(one, batch=batch, memory=memory)

@@ -224,7 +224,10 @@ def predict(setup: Setup) -> Forecast:
         print(f"generator: the UNet's weights are {known}")
     resolution = setup.config.profile.resolution
     if setup.config.profile.name == PAPER and setup.device.type == "cpu":
-        log.info("this run has no GPU; if a batch takes more than a minute, its time is estimated from a few steps")
+        log.info(
+            "this run has no GPU; if a batch takes more than a minute, the time is estimated from a few steps of one "
+            "item"
+        )
     tried = try_out(setup.sampling, setup.scoring, resolution=resolution, device=setup.device)
     setup.prediction.remember(asdict(tried))
     print("\n".join(estimate(setup.work, tried, setup.store.root)))

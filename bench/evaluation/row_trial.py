@@ -74,7 +74,7 @@ def _row_and_words(arguments: Sequence[str]) -> tuple[str, list[str]]:
     rows = [row for row in found.row if row]
     if len(rows) != 1:
         raise BadInputError(
-            f"--row: expected one row, as NAME, MODULE.NAME or FILE.py:NAME, found {', '.join(rows) or 'none'}"
+            f"--row: expected one row, as NAME, MODULE.NAME or FILE.py:NAME, found {', '.join(rows) or 'no row'}"
         )
     row: str = rows[0]
     words = read_arguments(rest).overrides
@@ -115,7 +115,7 @@ def _configured(node: Mapping[str, Any] | None, row: str) -> Decoded:
     for method in found:
         if isinstance(method, Decoded):
             return method
-    raise BadInputError(f"{key}: expected a row that decodes latents with a decoder, found one without a decoder")
+    raise BadInputError(f"{key}: expected a method that decodes latents with a decoder, found no such method")
 
 
 def _imported(name: str) -> Any:
@@ -125,17 +125,19 @@ def _imported(name: str) -> Any:
         BadInputError: there is no such file, module or object, or the class needs arguments.
     """
     place, _, inside = name.rpartition(":")
-    with named("--row", "an object, or a class without arguments"):
+    with named("--row", "an object, or a class that needs no arguments"):
         if place:
             spec = spec_from_file_location(Path(place).stem, place)
             if spec is None or spec.loader is None or not Path(place).is_file():
-                raise BadInputError(f"--row: expected a Python file, found none at {place}")
+                raise BadInputError(
+                    f"--row: expected the path of an existing Python file before the colon, found {place}"
+                )
             module = module_from_spec(spec)
             spec.loader.exec_module(module)
             if not hasattr(module, inside):
                 known = [name for name in vars(module) if not name.startswith("_")]
                 raise BadInputError(
-                    f"--row: expected a class or a function of {place}, found {inside}{did_you_mean(inside, known)}"
+                    f"--row: expected the name of an object in {place}, found {inside}{did_you_mean(inside, known)}"
                 )
             found = getattr(module, inside)
         else:

@@ -232,12 +232,14 @@ class Setup:
         Raises:
             BadInputError: the object lacks a member without a default, or it cannot be moved to the device.
         """
-        with named(key, "an object with to(device)"):
+        with named(key, "an object with the method to(device)"):
             with_defaults(made, base)
             _refuse_incomplete(made, key, base)
             moved = made.to(self.device)
         if moved is None:
-            raise BadInputError(f"{key}: expected that to(device) returns the object, found that it returns None")
+            raise BadInputError(
+                f"{key}: expected that the method to(device) returns the object, found that it returns None"
+            )
         return with_defaults(moved, base)
 
     @cached_property

@@ -86,9 +86,11 @@ class Rehearsal:
         if config.rehearsal.size not in SIZES:
             raise BadInputError(f"rehearsal.size: expected {' or '.join(SIZES)}, found {config.rehearsal.size}")
         if config.profile.name != "paper":
-            raise BadInputError(f"profile: expected paper, which a rehearsal tries, found {config.profile.name}")
+            raise BadInputError(
+                f"profile: expected paper, the only profile that a rehearsal can try, found {config.profile.name}"
+            )
         if config.stage not in ("check", "report"):
-            raise BadInputError(f"stage: expected check or report, the default, found {config.stage}")
+            raise BadInputError(f"stage: expected check or report (the default), found {config.stage}")
         self.config, self.overrides = config, list(overrides)
         self.sizes = SIZES[config.rehearsal.size]
 
@@ -108,19 +110,23 @@ class Rehearsal:
         spec, device = self.config.rehearsal, self.config.device
         tables, limit = chosen_tables(spec), self.config.limit or DEFAULT_LIMIT
         if not steps_of(spec, Place(Path("files")), limit=limit, device=device, gpus=0):
-            raise BadInputError("rehearsal.parts: expected parts that use one of the chosen tables, found none")
+            raise BadInputError(
+                "rehearsal.parts: expected at least one part that uses a table in rehearsal.tables, found no such part"
+            )
         if World.here().size > 1:
             raise BadInputError(
                 "rehearsal: expected one process, found several; the rehearsal starts further processes itself"
             )
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # a forked process could not use CUDA
             raise BadInputError(
-                "rehearsal: expected a process that has not used a GPU yet, found one that has; start the rehearsal as "
-                "a command of its own"
+                "rehearsal: expected a process that has not used a GPU yet, found a process that has; start the "
+                "rehearsal as a separate command"
             )
         self._check_disk(Path(self.config.out or "outputs"))
         if self.config.stage == "check":
-            print(f"{self.config.name}: ready: the files need about {gigabytes(self.sizes.gigabytes * 1e9)} of disk")
+            print(
+                f"{self.config.name}: ready: the files need about {gigabytes(self.sizes.gigabytes * 1e9)} of disk space"
+            )
             return Results(Path(), 0)
         _check_folders(self.config.out)
         out = open_out(self.config).absolute()
@@ -164,7 +170,7 @@ class Rehearsal:
         free, needed = free_disk(out), self.sizes.gigabytes * 1e9
         if free < needed:
             raise BadInputError(
-                f"out: expected {gigabytes(needed)} of free disk for the files of rehearsal.size="
+                f"out: expected {gigabytes(needed)} of free disk space for the files of rehearsal.size="
                 f"{self.config.rehearsal.size}, found {gigabytes(free)} at {out}"
             )
 
@@ -185,7 +191,11 @@ class Rehearsal:
         if not wrong and step.killed and step.out is not None:
             latents = read_if_there(step.out / RUN).get("latents") or {}
             if not was_killed or not latents.get("stored"):
-                wrong = "it ended before it could be killed" if not was_killed else "it found no latents in the store"
+                wrong = (
+                    "the command ended too early to be killed"
+                    if not was_killed
+                    else "the second call found no latents in the store"
+                )
         if not wrong and step.like is not None and step.out is not None:
             wrong = _differences(step.out, step.out.parent / step.like)
         if step.store is not None:
@@ -249,8 +259,8 @@ def _check_folders(out: str | None) -> None:
     found = [name for name in FOLDERS if out is not None and (Path(out) / name).exists()]
     if found and out is not None and read_if_there(Path(out) / STARTED).get("experiment") != NAME:
         raise BadInputError(
-            f"out: expected a folder of an earlier rehearsal, or one without {', '.join(FOLDERS)}, which are removed; "
-            f"found {found[0]} in {out}"
+            f"out: expected the folder of an earlier rehearsal, or a folder with none of {', '.join(FOLDERS)}, "
+            f"because a rehearsal removes them; found {found[0]} in {out}"
         )
 
 
@@ -298,7 +308,7 @@ def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> 
     outside = [path for path in assets.values() if not path.is_relative_to(place.root)]
     if outside:
         raise BadInputError(
-            f"rehearsal: expected to make files only in {place.root}, found a path outside: {outside[0]}"
+            f"rehearsal: expected only paths of files in {place.root}, found {outside[0]}, which is outside"
         )
     for name, path in assets.items():
         print(f"{name}: {path}", flush=True)
@@ -346,10 +356,10 @@ def _wrong(ended: Ended, expected: int) -> str:
     """
     text = ended.text
     if TRACEBACK in text:
-        return f"a traceback: {one_line(text.strip().splitlines()[-1])}"
+        return f"found a traceback: {one_line(text.strip().splitlines()[-1])}"
     if ended.status != expected:
         last = text.strip().splitlines() or ["nothing printed"]
-        return f"expected status {expected}: {one_line(last[-1])}"
+        return f"expected the exit status {expected}, found {ended.status}: {one_line(last[-1])}"
     return ""
 
 
@@ -366,9 +376,9 @@ def _differences(out: Path, other: Path) -> str:
     """
     found, expected = (dict(_numbers(read_if_there(folder / RESULTS))) for folder in (out, other))
     if not any(value is not None for value in expected.values()):
-        return f"no numbers in {other.name} to compare with"
+        return f"expected numbers in {other.name} to compare with, found no numbers"
     if found.keys() != expected.keys():
-        return f"other rows or metrics than {other.name}"
+        return f"expected the rows and metrics of {other.name}, found other rows or metrics"
     for key, value in expected.items():
         here = found[key]
         same = here == value or (

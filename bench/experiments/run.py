@@ -99,7 +99,7 @@ def _added(rows: Mapping[str, Any] | None, words: list[str]) -> Iterator[list[st
         kind = kind_of(str(composed._target_))
         if not (kind.measures or kind.collects):
             raise BadInputError(
-                f"rows: expected an experiment that measures rows, found {composed.name}, which has none"
+                f"rows: expected an experiment that measures rows, found {composed.name}, which measures no rows"
             )
         yield added
 
@@ -133,7 +133,7 @@ def _export(config: RunConfig, overrides: list[str]) -> Results:
         chosen = ", such as " + ", ".join(config.experiments[:3]) if isinstance(config, CollectingConfig) else ""
         found = f"{config.name}, which runs several experiments" if chosen else f"{config.name}, which has no items"
         raise BadInputError(
-            f"stage: expected for {EXPORT} an experiment that measures the items of one table{chosen}, found {found}"
+            f"stage={EXPORT}: expected an experiment that measures the items of one table{chosen}, found {found}"
         )
     check_cheaply(config, overrides)
     from bench.evaluation.export import export

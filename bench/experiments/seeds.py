@@ -154,17 +154,19 @@ class SeedsExperiment:
             raise BadInputError(f"seeds: expected a run with one process, found {World.here().size} processes")
         weights = Path(self.config.profile.weights)
         if not (weights / CARD).is_file():
-            raise BadInputError(f"profile.weights: expected a folder that contains {CARD}, found no {weights / CARD}")
+            raise BadInputError(
+                f"profile.weights: expected a folder that contains {CARD}, found no file {weights / CARD}"
+            )
         if not any(self.parts(seed) for seed in self.further):
             wanted = ", ".join(f"*@{seed}/{DONE}" for seed in self.further)
             raise BadInputError(
-                f"seeds_from: expected decoders trained with further seeds, found no {wanted} in {self.trained}"
+                f"seeds_from: expected decoders trained with further seeds, found no file {wanted} in {self.trained}"
             )
         custom = changing(self.overrides)
         if custom and self.card.resolve() == weights.resolve():
             raise BadInputError(
-                f"card: expected a new folder, because {', '.join(custom)} changes the tables, found {self.card}, the "
-                "folder of the shipped card"
+                f"card: expected another folder than that of the shipped card, because {', '.join(custom)} changes the "
+                f"tables, found {self.card}"
             )
         check_writable(str(self.card), "card")
 
@@ -206,7 +208,9 @@ class SeedsExperiment:
         for name, folder in found.items():
             made = read_json(folder / DONE)
             if made["recipe"] != self.shipped["parts"][name]["recipe"]:
-                raise BadInputError(f"{folder / DONE}: expected the recipe of {name} in {CARD}, found another recipe")
+                raise BadInputError(
+                    f"{folder / DONE}: expected the recipe that {CARD} has for {name}, found another recipe"
+                )
         return found
 
     def _table(self, name: str, words: list[str]) -> _Table:

@@ -273,7 +273,7 @@ class SensitivityExperiment:
 def _check_choices(choices: Mapping[str, Choice], measures: Mapping[str, Any]) -> None:
     if not choices:
         raise BadInputError(
-            "metrics.choices: expected at least one choice to compare with the profile's own way to measure, found none"
+            "metrics.choices: expected at least one choice to compare with the settings of the profile, found no choice"
         )
     for name, choice in choices.items():
         key = f"metrics.choices.{name}"

@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,8 +27,9 @@ from bench.data.items import Item
 from bench.data.masks import preset
 from bench.errors import BadInputError
 from bench.models import Decoder, load_decoder, save_decoder
+from bench.models.autoencoders.trained_space import SPACE, space_facts
 from bench.models.decoder import DecoderConfig, sized
-from bench.models.first_stage import load_first_stage
+from bench.models.first_stage import AdaptedFirstStage, load_first_stage
 from bench.reporting.figures import draw_curves, draw_grid
 from bench.results.environment import environment
 from bench.results.out_folder import check_writable, open_out, writing_into
@@ -160,22 +161,24 @@ class TrainDecoder:
                 f"profile {self.recipe.profile}"
             )
         check_at_once(self.recipe, World.here().size)  # before the processes share any work
-        _ = self.sizes
+        _ = self.planned
         try:
             preset(self.recipe.masks)
         except ValueError as error:
             raise BadInputError(f"training.masks: {error}") from error
         problems = self.missing()
         if problems:
-            raise BadInputError(report(self.config.name, problems, tail=before_trial(self.sizes, self.recipe)))
+            raise BadInputError(report(self.config.name, problems, tail=before_trial(self.planned, self.recipe)))
         missing = missing_files(self._perceptual, "profile.perceptual")  # also paths in arguments of external code
         missing += [line for key in ("training_data", "validation_data") for line in missing_files(nodes[key], key)]
         if missing:
             raise BadInputError("the training needs files that are missing: " + "; ".join(dict.fromkeys(missing)))
         if self.config.wandb is not None and find_spec("wandb") is None:
             raise BadInputError("wandb: expected that the package wandb is installed, found that it is not")
-        if self.start is not None:
-            check_start(load_decoder(self.start).config, self.sizes)
+        self._check_resolution()
+        start = self._loaded_start()
+        if start is not None:
+            check_start(start.config, self.sizes)
 
     @cached_property
     def recipe(self) -> DecoderRecipe:
@@ -187,8 +190,66 @@ class TrainDecoder:
         """Path of the weights from which the training starts; None if the training starts from random weights."""
         return None if self.recipe.fresh else self.config.start
 
+    def _loaded_start(self) -> Decoder | None:
+        """Return the decoder from which the training starts; None for random weights.
+
+        Raises:
+            BadInputError: there is no decoder of this project's architecture.
+        """
+        if self.start is None:
+            return None
+        try:
+            return load_decoder(self.start)
+        except BadInputError as error:
+            raise BadInputError(f"start: {error}; start=null starts from random weights") from error
+
+    @cached_property
+    def first_stage(self) -> AdaptedFirstStage:
+        try:
+            return load_first_stage(self.config.first_stage, space=self.config.first_stage_space)
+        except BadInputError as error:
+            raise BadInputError(f"first_stage: {error}") from error
+
+    def _check_resolution(self) -> None:
+        """Require that the first stage can encode the pictures of the training.
+
+        Raises:
+            BadInputError: the side of the pictures is not a multiple of the first stage's factor, or the first stage
+                encodes only pictures of another size.
+        """
+        encoder, side = self.first_stage.autoencoder, self.recipe.resolution
+        only = encoder.side
+        if side % encoder.divisor or (only is not None and side != only):
+            expected = f"a multiple of {encoder.divisor}" if only is None else only
+            raise BadInputError(
+                f"training.resolution: expected {expected}, because the first stage {self.config.first_stage} encodes "
+                f"no other pictures, found {side}"
+            )
+
     @cached_property
     def sizes(self) -> DecoderConfig:
+        """Sizes of the decoder, with as many latent channels as the first stage has.
+
+        Raises:
+            BadInputError: the configured sizes are wrong, or their number of levels does not fit the first stage.
+        """
+        space, planned, place = self.first_stage.space, self.planned, self.config.first_stage
+        levels = space.factor.bit_length()
+        if space.factor != 2 ** (levels - 1):
+            raise BadInputError(f"first_stage: expected a factor that is a power of 2, found {space.factor} at {place}")
+        if planned.factor != space.factor:
+            key = "profile.decoder_sizes.channels"
+            example = ",".join(f"C{level}" for level in range(1, levels + 1))
+            raise BadInputError(
+                f"{key}: expected {levels} levels for the factor {space.factor} of the first stage {place}, found "
+                f"{len(planned.channels)} levels for the factor {planned.factor}; set {key}=[{example}], with the "
+                "channels of the finest level first"
+            )
+        return replace(planned, latent_channels=space.channels)
+
+    @cached_property
+    def planned(self) -> DecoderConfig:
+        """Sizes that the configuration sets, before the first stage is read: the latents have 4 channels here."""
         spec = self.config.decoder
         try:
             return sized(
@@ -216,10 +277,8 @@ class TrainDecoder:
             f"a decoder of {', '.join(map(str, sizes.channels))} channels, {sizes.layers} layers"
         )
         perceptual = make(self._perceptual, "profile.perceptual").to(device)
-        first_stage = load_first_stage(self.config.first_stage)
-        first_stage.to(device)
-        start = None if self.start is None else load_decoder(self.start)
-        started = started_decoder(sizes, start, seed=self.config.seed, device=device)
+        first_stage = self.first_stage.to(device)
+        started = started_decoder(sizes, self._loaded_start(), seed=self.config.seed, device=device)
 
         def create(short: DecoderRecipe, folder: Path) -> DecoderTraining:
             return DecoderTraining(
@@ -270,22 +329,29 @@ class TrainDecoder:
 
     @cached_property
     def lineage(self) -> dict[str, Any]:
-        """Origin of the trained weights: settings, seed, data and starting weights. It is saved with the weights."""
-        first_stage = self.config.first_stage
+        """Origin of the trained weights and the space of their latents. It is saved with the weights."""
+        return {**self._origin, SPACE: space_facts(self.first_stage.autoencoder)}
+
+    @cached_property
+    def _origin(self) -> dict[str, Any]:
+        """Everything that determines the trained weights: settings, seed, data and starting weights."""
+        first_stage = _as_node(self.config.first_stage)
+        if self.config.first_stage_space:
+            first_stage = {**first_stage, SPACE: self.config.first_stage_space}
         return {
             "decoder": asdict(self.sizes),
             "training": identity(self.config.training, {}),
             "seed": self.config.seed,
             "data": {"manifest": self.data.manifest, "pictures": len(self.data)},
             "start": identity(_as_node(self.start), self.weights),
-            "first_stage": identity(_as_node(first_stage), self.weights),
+            "first_stage": identity(first_stage, self.weights),
             "perceptual": identity(self._perceptual, self.weights),
             "predict_branch": self.config.predict_branch and self.start is not None,
         }
 
     @cached_property
     def key(self) -> str:
-        return content_key({"version": VERSION, "validation": self.validation_data.manifest, **self.lineage})
+        return content_key({"version": VERSION, "validation": self.validation_data.manifest, **self._origin})
 
     # --- train -------------------------------------------------------------------------------------------------------
 
@@ -300,8 +366,7 @@ class TrainDecoder:
             The curve of the losses and validations, the trained decoder, and the object that validates decoders.
         """
         perceptual = make(self._perceptual, "profile.perceptual").to(self.device)
-        first_stage = load_first_stage(self.config.first_stage)
-        first_stage.to(self.device)
+        first_stage = self.first_stage.to(self.device)
         validation = Validation.of(
             self.validation_data,
             self.recipe.validation_items,
@@ -314,10 +379,9 @@ class TrainDecoder:
         if self.world.any_process(self.world.is_main_process and (finished / "config.json").is_file(), self.device):
             log.info("training: nothing is trained, because the store already has this decoder")
             return Curve(folder), load_decoder(finished).to(self.device), validation
-        start = load_decoder(self.start) if self.start is not None and not self.recipe.fresh else None
         seed, device = self.config.seed, self.device
         examples = examples_of(data, first_stage, seed=seed, device=device) if self.config.predict_branch else ()
-        started = started_decoder(self.sizes, start, seed=seed, device=device, examples=examples)
+        started = started_decoder(self.sizes, self._loaded_start(), seed=seed, device=device, examples=examples)
         training = DecoderTraining(
             started.decoder,
             first_stage,
@@ -495,7 +559,8 @@ def own_checkpoint(config: TrainDecoderConfig, overrides: Sequence[str]) -> str 
     training = TrainDecoder(config, overrides)
     checkpoint = config.decoder.checkpoint
     if checkpoint is not None and Path(checkpoint).exists():
-        needed = load_decoder(checkpoint).config != training.sizes
+        found = load_decoder(checkpoint).config
+        needed = found != replace(training.planned, latent_channels=found.latent_channels)
     else:
         needed = checkpoint is None or any(key_of(word) in RESHAPING for word in overrides)
     if not needed:

@@ -147,10 +147,11 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
         return
     change = read_made(out / part)["figures"].get(limits["figure"])
     if change is None:
-        raise BadInputError(f"{out / part / DONE}: expected the measured value {limits['figure']}, found none")
+        raise BadInputError(f"{out / part / DONE}: expected the measured value {limits['figure']}, found no such value")
     if abs(change) > limits["largest"]:
         raise RuntimeError(
-            f"{limits['part']}: expected {limits['figure']} of at most {limits['largest']:.0%}, found {change:+.1%}; "
+            f"{limits['part']}: expected {limits['figure']} from -{limits['largest']:.0%} to +{limits['largest']:.0%}, "
+            f"found {change:+.1%}; "
             "the first stage has not converged, so the other decoders would look better only because of longer training"
         )
 
@@ -205,7 +206,8 @@ def pack(
         study = SeedStudy() if added_to is None else SeedStudy.read(partial)
         if card["bytes"] > MOST_BYTES:
             raise RuntimeError(
-                f"{partial}: expected at most {MOST_BYTES / 1e6:.0f} MB of weights, found {card['bytes'] / 1e6:.2f} MB"
+                f"{out / PACKED}: expected at most {MOST_BYTES / 1e6:.0f} MB of weights in all packed models together, "
+                f"found {card['bytes'] / 1e6:.2f} MB"
             )
         write_json(partial / CARD, card)
         write_atomically(partial / CARD_TEXT, card_text(card, study))

@@ -44,7 +44,7 @@ def read_baseline(path: Path) -> Side:
     try:
         found = read_json(path)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected a baseline, found no file; --update writes one") from None
+        raise BadInputError(f"{path}: expected a baseline, found no such file; --update writes a baseline") from None
     version = found.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise BadInputError(f"{path}: expected a baseline with schema_version {SCHEMA_VERSION}, found {version}")
@@ -52,7 +52,9 @@ def read_baseline(path: Path) -> Side:
     protocols = {key: Protocol.of(settings) for key, settings in baseline["protocols"].items()}
     for key, protocol in protocols.items():
         if protocol.hash != key:
-            raise BadInputError(f"{path}: expected a protocol with the hash {key[:12]}…, found another hash")
+            raise BadInputError(
+                f"{path}: expected that the content of the protocol {key[:12]}… has this hash, found another hash"
+            )
     for name, entry in found["experiments"].items():
         check_seal(entry, f"{path}: {name}")
     tables = baseline["experiments"].items()
@@ -100,7 +102,9 @@ def write_baseline(path: Path, new: Side) -> None:
     """
     if new.problems:
         found = "\n".join(f"  {problem.what}" for problem in new.problems)
-        raise BadInputError(f"{path}: expected complete runs, so the baseline is not changed; found\n{found}")
+        raise BadInputError(
+            f"{new.path}: expected runs without problems, found these problems, so {path} is not changed:\n{found}"
+        )
     existing = read_baseline(path).tables if new.alone and path.exists() else {}
     tables = {**existing, **new.tables}
     content = {
@@ -117,7 +121,7 @@ def write_baseline(path: Path, new: Side) -> None:
     try:
         write_atomically(path, text)
     except OSError as error:
-        raise BadInputError(f"{path}: expected a file that can be written, found {error}") from None
+        raise BadInputError(f"{path}: expected a file that can be written, found the error {error}") from None
 
 
 def _as_json(table: Measured) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def write_reports(
         if json is not None:
             write_json(json, as_json(outcome))
     except OSError as error:
-        raise BadInputError(f"expected a file that can be written, found {error}") from None
+        raise BadInputError(
+            f"the reports of the comparison: expected files that can be written, found the error {error}"
+        ) from None
 
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:

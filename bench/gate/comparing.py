@@ -113,7 +113,7 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
         if name in new.tables and name in old.tables:
             collector.table(new.tables[name], old.tables[name])
         elif name not in reported:
-            expected, found = (", ".join(side.tables) or "none" for side in (old, new))
+            expected, found = (", ".join(side.tables) or "no experiment" for side in (old, new))
             collector.miss(name, f"experiment: expected {name if name in old.tables else expected}, found {found}")
     more = [name for name in new.tables if name not in old.tables and name not in experiments]
     if more:
@@ -125,10 +125,10 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
         if known and name not in known:
             if name not in DEFAULTS and style_of(name) is None:
                 expected = ", ".join(dict.fromkeys([*known, *COSTS]))
-                raise BadInputError(f"margin of {name}: expected one of {expected}")
+                raise BadInputError(f"margin of {name}: expected a name from this list: {expected}; found another name")
             collector.notes.append(f"margin of {name}: neither side has this metric or cost")
     if not collector.comparisons and not collector.problems:
-        collector.miss("", f"{old.path}: expected numbers to compare, found none")
+        collector.miss("", f"{old.path}: expected at least one number to compare, found no number")
     verdicts = decide([(found.worsening, found.allowed) for found in collector.comparisons])
     judged = [replace(found, verdict=verdict) for found, verdict in zip(collector.comparisons, verdicts, strict=True)]
     return Outcome(new.path, old.path, tuple(judged), tuple(collector.problems), tuple(collector.notes))

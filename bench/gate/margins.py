@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from bench.errors import BadInputError
 from bench.metrics.names import MetricName
 
-__all__ = ["ANY", "COSTS", "DEFAULTS", "Margin", "margin_of", "margins_of"]
+__all__ = [
+    "ANY",
+    "COSTS",
+    "DECODERS",
+    "DEFAULTS",
+    "DIFFERENCES",
+    "NO_DIFFERENCE",
+    "Margin",
+    "margin_of",
+    "margins_of",
+]
 
 ANY = "any"
 """Text that stands in place of the margin of a metric or a cost that the gate does not compare."""
@@ -60,6 +70,30 @@ The margin of `clip_score` is small, because the CLIP scores of visibly differen
 """
 QUALITY = Margin(0.02)
 """Default margin of every metric that `DEFAULTS` does not contain."""
+NO_DIFFERENCE = Margin(0.0, relative=False)
+"""Margin of each number in `DIFFERENCES` for two decoders with the same weights and the same arithmetic."""
+DIFFERENCES: Mapping[str, Margin] = {
+    "largest_difference": Margin(32.0, relative=False),
+    "share_changed": Margin(1 / 3, relative=False),
+    "squared_difference": Margin(1.0, relative=False),
+    "colour_shift_red": Margin(0.5, relative=False),
+    "colour_shift_green": Margin(0.5, relative=False),
+    "colour_shift_blue": Margin(0.5, relative=False),
+}
+"""Default margins of the differences between the pictures of two decoders, in 8-bit grey levels, by name.
+
+A squared difference of 1 is a difference of one grey level, which is the smallest step of an 8-bit picture. If
+differences with this mean square are normally distributed and independent, about a third of the pixels change by more
+than one level in at least one of three channels: 13 % of such differences are 1.5 levels or more, which rounding turns
+into two, and 1 - 0.87³ is 0.34. A colour shift below half a level is smaller than the rounding of a pixel can be.
+Changed arithmetic can move the steepest edges by many levels, so only a difference of more than an eighth of the range
+counts as a local fault.
+"""
+DECODERS: Mapping[str, Margin] = {**DIFFERENCES, "psnr": QUALITY, "ssim": QUALITY, "lpips": QUALITY}
+"""Default margins of all numbers with which two decoders are compared, by name.
+
+The last three compare each side's pictures with the true pictures. They have the margin of these metrics in tables.
+"""
 
 
 def margin_of(name: str, given: Mapping[str, Margin]) -> Margin:
@@ -90,7 +124,7 @@ def margins_of(words: Iterable[str], key: str = "--margin") -> dict[str, Margin]
         if not name:
             raise BadInputError(f"{key} {word}: expected NAME=VALUE, found no name")
         if name in found:
-            raise BadInputError(f"{key} {word}: expected only one margin of {name}, found a second one")
+            raise BadInputError(f"{key} {word}: expected only one margin of {name}, found a second margin")
         found[name] = _margin(value.strip(), f"{key} {word}")
     return found
 
@@ -105,6 +139,6 @@ def _margin(value: str, key: str) -> Margin:
         amount = math.nan
     if not 0 <= amount < math.inf:
         raise BadInputError(
-            f"{key}: expected a number of 0 or more, such as 0.5 or 2%, or {ANY}; found {value or 'none'}"
+            f"{key}: expected a number of 0 or more, such as 0.5 or 2%, or {ANY}; found {value or 'no value'}"
         )
     return Margin(amount / 100) if number != value else Margin(amount, relative=False)

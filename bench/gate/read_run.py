@@ -127,7 +127,7 @@ def read_side(path: Path) -> Side:
             problems.append(Problem(folder.name if folder != path else "", str(error)))
             continue
         if found.experiment in tables:
-            raise BadInputError(f"{path}: expected one run of each experiment, found two of {found.experiment}")
+            raise BadInputError(f"{path}: expected one run of each experiment, found two runs of {found.experiment}")
         tables[found.experiment] = found
     if not alone:
         problems += _of_collection(path)
@@ -213,13 +213,13 @@ def _read_run(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise _partial(path) from None
     if content.get("status") != "complete":
-        raise BadInputError(f"{path}: expected status complete, found {content.get('status') or 'none'}")
+        raise BadInputError(f"{path}: expected the status complete, found {content.get('status') or 'no status'}")
     check_seal(content, str(path))
     return content
 
 
 def _partial(path: Path) -> BadInputError:
-    return BadInputError(f"{path}: expected this file, which every complete run has, found none")
+    return BadInputError(f"{path}: expected this file, which every complete run has, found no such file")
 
 
 def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
@@ -227,9 +227,9 @@ def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
     columns = [column["metric"] for column in results.get("columns", [])]
     rows = {row["method"]: row for row in results["rows"] if row.get("origin") != PUBLISHED}
     if len(rows) != sum(row.get("origin") != PUBLISHED for row in results["rows"]):
-        raise BadInputError(f"{path}: expected one entry for each row of the table, found several for one row")
+        raise BadInputError(f"{path}: expected one entry for each row of the table, found several entries for one row")
     if not rows or not columns:
-        raise BadInputError(f"{path}: expected a row with a measured value, found none")
+        raise BadInputError(f"{path}: expected at least one measured row and at least one column, found fewer")
     _require_configured(path, run["config"], rows, columns)
     stamps = stamps_of(results, path)
     check_file(folder / INFLUENCES, run.get("files", {}))
@@ -267,7 +267,7 @@ def _require_configured(path: Path, config: RunConfig, rows: Collection[str], co
     for what, expected, found in (("row", rows_of_config, rows), ("column", config["table"]["columns"], columns)):
         missing = [name for name in expected if name not in found]
         if missing:
-            raise BadInputError(f"{path}: expected the {what} {missing[0]}, as in {RUN}, found none")
+            raise BadInputError(f"{path}: expected the {what} {missing[0]}, as in {RUN}, found no such {what}")
 
 
 def _number(folder: Path, cell: Cell, entry: Entry | None, influences: Mapping[Cell, Influence] | None) -> Number:

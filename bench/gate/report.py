@@ -47,9 +47,15 @@ _NAMES = {
 }
 
 
-def print_outcome(outcome: Outcome, console: Console) -> None:
-    """Print the worse, undecided and improved numbers, then the problems and notes, and last the verdict."""
-    for experiment, grid in _grids(outcome):
+def print_outcome(outcome: Outcome, console: Console, *, passed: bool = False) -> None:
+    """Print the worse, undecided and improved numbers, then the problems and notes, and last the verdict.
+
+    Args:
+        outcome: outcome of the comparison.
+        console: console on which the outcome is printed.
+        passed: True to print the numbers that pass as well.
+    """
+    for experiment, grid in _grids(outcome, (*SHOWN, Verdict.PASS) if passed else SHOWN):
         print_grid(grid, experiment, console)
     print_notes([*_reasons(outcome), *outcome.notes], console)
     console.print(Text(one_line(f"{outcome.new} compared with {outcome.old}: {summary(outcome)}")))
@@ -168,12 +174,12 @@ def _comparison_as_json(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _grids(outcome: Outcome) -> Iterator[tuple[str, Grid]]:
-    """Yield the name of each experiment with a grid of its worse, undecided and improved numbers, in this order.
+def _grids(outcome: Outcome, verdicts: tuple[Verdict, ...] = SHOWN) -> Iterator[tuple[str, Grid]]:
+    """Yield the name of each experiment, with a grid of those numbers that have one of the verdicts.
 
-    An experiment whose numbers all pass is left out.
+    The numbers are in the order of the verdicts. An experiment without such numbers is left out.
     """
-    shown = [found for verdict in SHOWN for found in outcome.of(verdict)]
+    shown = [found for verdict in verdicts for found in outcome.of(verdict)]
     for experiment in dict.fromkeys(found.experiment for found in outcome.comparisons):
         lines = [_line(found) for found in shown if found.experiment == experiment]
         if lines:

@@ -34,7 +34,7 @@ def check_mode(mode: str | None, device: torch.device) -> None:
         BadInputError: the mode needs a GPU, and the device is not one.
     """
     if mode == "reduce-overhead" and device.type != "cuda":
-        raise BadInputError(f"{KEY}: expected a GPU for the CUDA graphs of {mode}, found the device {device}")
+        raise BadInputError(f"{KEY}={mode}: expected a GPU, which CUDA graphs need, found the device {device}")
 
 
 def check_compiler(mode: str, device: torch.device) -> None:
@@ -52,7 +52,9 @@ def check_compiler(mode: str, device: torch.device) -> None:
         tiny = torch.compile(lambda x: torch.cos(x) + unique, **ISOLATED)  # type: ignore[call-overload]  # old stub
         tiny(torch.ones(5, device=device))
     except Exception as error:  # each back end has its own error for whatever is missing
-        raise BadInputError(f"{KEY}: expected that {mode} works on {device}, found {_reason(error)}") from error
+        raise BadInputError(
+            f"{KEY}={mode}: expected that PyTorch can compile for the device {device}, found the error {_reason(error)}"
+        ) from error
 
 
 def compile_network(network: nn.Module, mode: str, **options: Any) -> None:

@@ -48,7 +48,9 @@ class Decoded(Method):
                 `precision` is unknown.
         """
         if conditioned and isinstance(decoder, Decoder) and decoder.condition_encoder is None:
-            raise ValueError("conditioned=true: expected a decoder with a condition branch, found one without")
+            raise ValueError(
+                "conditioned=true: expected a decoder with a branch for the known pixels, found a decoder without it"
+            )
         if latents not in LATENTS:
             raise ValueError(f"latents: expected one of {', '.join(LATENTS)}, found {latents}")
         if precision not in ("float32", AUTOCAST):
@@ -120,7 +122,7 @@ class Decoded(Method):
             torch.cuda.empty_cache()
             if not self._warned:
                 log.warning(
-                    "the device has too little memory to decode a whole image; images are now decoded in strips of rows"
+                    "the device has too little memory to decode a whole image; images are now decoded in strips"
                 )
                 self._warned = True
 

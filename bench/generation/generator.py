@@ -31,7 +31,7 @@ class Generator(ABC):
 
     @abstractmethod
     def sample(self, items: Sequence[Item], seed: int) -> Tensor:
-        """Sample latents B×4×h×w float32, in the scale of the diffusion model.
+        """Sample latents B×C×h×w float32, in the scale of the diffusion model.
 
         The noise of an item must depend only on the run's seed and on the item's id, not on the other items.
 
@@ -52,8 +52,8 @@ class Generator(ABC):
     def decodable(self, latents: Tensor) -> Tensor:
         """Convert latents to the input of a decoder, on the generator's device.
 
-        The conversion divides the latents by the diffusion model's scale, and applies the first stage's
-        `post_quant_conv`. If the latents of a generator are already a decoder's input, they stay unchanged.
+        The conversion undoes the diffusion model's scaling, and applies the first stage's `post_quant_conv` if there
+        is one. If the latents of a generator are already a decoder's input, they stay unchanged.
 
         Args:
             latents: result of `sample` or of `encode`.

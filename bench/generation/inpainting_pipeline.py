@@ -1,17 +1,39 @@
-"""Diffusers' pipeline for inpainting, with images encoded in the precision of the first stage."""
+"""Diffusers' pipelines for inpainting, with images encoded in the precision of the first stage."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from diffusers import StableDiffusionInpaintPipeline
+from diffusers import FluxFillPipeline, StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
 from torch import Tensor
 
-__all__ = ["InpaintingPipeline"]
+__all__ = ["FluxPipeline", "InpaintingPipeline", "XLPipeline"]
 
 
-class InpaintingPipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffusers has no types
-    """A pipeline that encodes images in the precision of the first stage, even if the UNet has another precision."""
+class _FirstStagePrecision:
+    """A base class that encodes images in the precision of the first stage, even if other parts have another precision.
+
+    The latents have the type of the images, so that the pipeline can combine them with its other tensors.
+    """
+
+    vae: Any
 
     def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
-        return super()._encode_vae_image(image.to(self.vae.dtype), generator)  # type: ignore[no-any-return]
+        encode = super()._encode_vae_image  # type: ignore[misc]  # the pipeline has the method
+        return encode(image.to(self.vae.dtype), generator).to(image.dtype)  # type: ignore[no-any-return]
+
+
+class InpaintingPipeline(_FirstStagePrecision, StableDiffusionInpaintPipeline):  # type: ignore[misc]  # no types
+    """The pipeline of Stable Diffusion 1."""
+
+
+class XLPipeline(_FirstStagePrecision, StableDiffusionXLInpaintPipeline):  # type: ignore[misc]
+    """The pipeline of SDXL."""
+
+
+class FluxPipeline(_FirstStagePrecision, FluxFillPipeline):  # type: ignore[misc]
+    """The pipeline of FLUX.1 Fill."""
+
+    def prepare_mask_latents(self, mask: Tensor, masked_image: Tensor, *others: Any) -> Any:
+        """Encode the image without its hole, and return the mask and the latents as tokens; see `FluxFillPipeline`."""
+        return super().prepare_mask_latents(mask, masked_image.to(self.vae.dtype), *others)

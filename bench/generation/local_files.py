@@ -34,7 +34,9 @@ def locate(name: str, key: str = KEY) -> Path:
     if path.exists():
         return path
     if hub is None:
-        raise BadInputError(f"{key}: expected a folder, a checkpoint file or a hub id, found nothing at {name}")
+        raise BadInputError(
+            f"{key}: expected a folder, a checkpoint file or a hub id, found {name}, which does not exist"
+        )
     from huggingface_hub import snapshot_download  # imported here, because most runs name local files
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -43,8 +45,8 @@ def locate(name: str, key: str = KEY) -> Path:
     except (LocalEntryNotFoundError, OSError, ValueError):  # ValueError: not a valid id
         revision = f" --revision {hub['revision']}" if hub["revision"] else ""
         raise BadInputError(
-            f"{key}: expected a folder, a checkpoint file or a hub id in the local cache, found nothing for {name}; "
-            f"if this is a hub id, `hf download {hub['id']}{revision}` fetches it"
+            f"{key}: expected a folder, a checkpoint file, or a hub id whose files are in the local cache; found "
+            f"{name}, which is none of these; if it is a hub id, `hf download {hub['id']}{revision}` fetches its files"
         ) from None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.data.prepared import Items
@@ -111,7 +111,7 @@ class Batch:
             return self.z
         found = self.encoded_known if kind == "encoded_known" else self.encoded
         if found is None:
-            raise ValueError(f"latents={kind}: expected latents of this kind in the batch, found none")
+            raise ValueError(f"latents={kind}: expected latents of this kind in the batch, found no such latents")
         if kind != "spliced":
             return found
         factor = self.mask.shape[-1] // self.z.shape[-1]
@@ -146,6 +146,14 @@ class Method:
     """
     of: Method | None = None
     """The method whose images this method changes; None if this method makes its images itself."""
+
+    @property
+    def counted_network(self) -> nn.Module | None:
+        """The network that makes the images, whose parameters and operations are counted as the costs of the row.
+
+        None if the method itself is a module, or if no network makes the images.
+        """
+        return None
 
     @property
     def content(self) -> str | None:
@@ -234,7 +242,9 @@ def checked_image(found: object, count: int, like: Tensor | None, maker: str) ->
         kind = str(found.dtype).removeprefix("torch.")
         raise UnfitImageError(f"expected floating-point numbers roughly in [-1, 1] from the {maker}, found {kind}")
     if like is not None and found.device != like.device:
-        raise UnfitImageError(f"expected that the {maker} makes its image on {like.device}, found it on {found.device}")
+        raise UnfitImageError(
+            f"expected that the {maker} makes its image on {like.device}, found an image on {found.device}"
+        )
     return found
 
 

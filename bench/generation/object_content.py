@@ -53,8 +53,8 @@ def content_of(found: object) -> str:
 
     Raises:
         UnidentifiableError: a part of the object has content that cannot be described; a part has code that is in no
-            file or cannot be imported; or a part is a function in a module of the user. Such a function may use any
-            variable of this module.
+            file or cannot be imported; or a part is a function from a file that belongs to no installed package. The
+            result of such a function could depend on variables of that file, which the hash does not contain.
     """
     return content_key({"version": VERSION, "object": _Description().of(found, "the object")})
 

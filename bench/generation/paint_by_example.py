@@ -116,7 +116,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         squares = []
         for item in items:
             if item.exemplar is None:
-                raise BadInputError(f"item {item.id}: expected an exemplar to paint by, found none")
+                raise BadInputError(f"item {item.id}: expected an exemplar, found no exemplar")
             squares.append(Image.fromarray(item.exemplar).resize((side, side), Image.Resampling.BICUBIC))
         pixels: Tensor = self._pipeline.feature_extractor(
             images=squares, do_resize=False, do_center_crop=False, return_tensors="pt"

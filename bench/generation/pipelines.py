@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer, T5TokenizerFast
 
 from bench.config.opened_files import only_pickled
 from bench.errors import BadInputError
@@ -22,7 +22,17 @@ from bench.generation.unet_weights import of_folder
 from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
 
-__all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "placed", "text_parts"]
+__all__ = [
+    "INPAINTING",
+    "TEXT_TO_IMAGE",
+    "check_folder",
+    "exemplar_parts",
+    "load_network",
+    "load_tokenizer",
+    "part_settings",
+    "placed",
+    "text_parts",
+]
 
 TEXT_TO_IMAGE, INPAINTING = 4, 9
 """Number of input channels of a UNet.
@@ -31,6 +41,11 @@ For text to image, they are the noisy latents (4). For inpainting, they are the 
 latents of the known pixels (4).
 """
 KINDS = {TEXT_TO_IMAGE: "text to image", INPAINTING: "inpainting"}
+TOKENIZER_FILES = {
+    CLIPTokenizer: (("tokenizer.json",), ("vocab.json", "merges.txt")),
+    T5TokenizerFast: (("tokenizer.json",), ("spiece.model",)),
+}
+"""Files of each class of tokenizers: one of the groups of files must be complete."""
 SHOWN = 3
 """Largest number of names that a message shows, because there may be hundreds."""
 
@@ -67,20 +82,20 @@ def text_parts(
     if path.is_file():
         parts = single_file_parts(path, KEY, lambda found: _check_channels(path, found, channels))
     else:
-        _check_folder(path)
-        _check_channels(path, _config(path, "unet").get("in_channels"), channels)
+        check_folder(path)
+        _check_channels(path, part_settings(path, "unet").get("in_channels"), channels)
         vocabulary = vocabulary or path / "tokenizer"
         parts = {
-            "scheduler": _config(path, "scheduler", "scheduler_config.json"),
-            "unet": _part(path / "unet", UNet2DConditionModel),
-            "text_encoder": _part(path / "text_encoder", CLIPTextModel),
+            "scheduler": part_settings(path, "scheduler", "scheduler_config.json"),
+            "unet": load_network(path / "unet", UNet2DConditionModel),
+            "text_encoder": load_network(path / "text_encoder", CLIPTextModel),
             "unet_weights": of_folder(path / "unet"),
         }
         if vae is None:
-            parts["vae"] = _part(path / "vae", AutoencoderKL)
+            parts["vae"] = load_network(path / "vae", AutoencoderKL)
     if vae is not None:
-        parts["vae"] = _part(locate(vae, VAE_KEY), AutoencoderKL)
-    parts["tokenizer"] = _tokenizer(vocabulary, parts["text_encoder"].config)
+        parts["vae"] = load_network(locate(vae, VAE_KEY), AutoencoderKL)
+    parts["tokenizer"] = load_tokenizer(vocabulary, parts["text_encoder"].config)
     return placed(parts, dtype, device, autocast=precision == AUTOCAST)
 
 
@@ -104,21 +119,26 @@ def exemplar_parts(
         BadInputError: the model is missing, incomplete or of another kind.
     """
     dtype, path = precision_of(precision, device), locate(pipeline)
-    _check_folder(path)
-    _check_channels(path, _config(path, "unet").get("in_channels"), INPAINTING)
-    settings = _config(path, "feature_extractor", "preprocessor_config.json")
+    check_folder(path)
+    _check_channels(path, part_settings(path, "unet").get("in_channels"), INPAINTING)
+    settings = part_settings(path, "feature_extractor", "preprocessor_config.json")
     parts = {
-        "scheduler": _config(path, "scheduler", "scheduler_config.json"),
-        "image_encoder": _part(path / "image_encoder", encoder),
-        "vae": _part(path / "vae" if vae is None else locate(vae, VAE_KEY), AutoencoderKL),
-        "unet": _part(path / "unet", UNet2DConditionModel),
+        "scheduler": part_settings(path, "scheduler", "scheduler_config.json"),
+        "image_encoder": load_network(path / "image_encoder", encoder),
+        "vae": load_network(path / "vae" if vae is None else locate(vae, VAE_KEY), AutoencoderKL),
+        "unet": load_network(path / "unet", UNet2DConditionModel),
         "feature_extractor": processor.from_dict(settings),
         "unet_weights": of_folder(path / "unet"),
     }
     return placed(parts, dtype, device, autocast=precision == AUTOCAST)
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
+    """Require that a folder is the folder of a pipeline.
+
+    Raises:
+        BadInputError: the folder has no `model_index.json`.
+    """
     if not (path / "model_index.json").is_file():
         raise BadInputError(f"{KEY}: expected a pipeline's folder, found no model_index.json in {path}")
 
@@ -127,21 +147,31 @@ def _check_channels(path: Path, found: Any, expected: int) -> None:
     if found != expected:
         raise BadInputError(
             f"{KEY}: {path}: expected a UNet with {expected} input channels ({KINDS[expected]}), "
-            f"found one with {found} ({KINDS.get(found, 'another kind of model')})"
+            f"found a UNet with {found} ({KINDS.get(found, 'another model')})"
         )
 
 
-def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any]:
+def part_settings(folder: Path, part: str, file: str = "config.json") -> dict[str, Any]:
+    """Return the settings of one part of a pipeline.
+
+    Args:
+        folder: folder of the pipeline.
+        part: name of the part's folder.
+        file: name of the file in this folder.
+
+    Raises:
+        BadInputError: the file is missing, or is not a JSON object.
+    """
     path = folder / part / file
     if not path.is_file():
-        raise BadInputError(f"{KEY}: {folder}: expected a file {part}/{file}, found none")
+        raise BadInputError(f"{KEY}: {folder}: expected the file {part}/{file}, found no such file")
     try:
         return read_json(path)
     except BadInputError as error:
         raise BadInputError(f"{KEY}: {error}") from None
 
 
-def _part(part: Path, model: Any) -> Any:
+def load_network(part: Path, model: Any, dtype: torch.dtype | None = None) -> Any:
     """Load the network in a folder, and raise an error if a weight is missing.
 
     Without this check, the libraries would set missing weights to random values.
@@ -149,11 +179,12 @@ def _part(part: Path, model: Any) -> Any:
     Args:
         part: folder of the network.
         model: class of the network.
+        dtype: type in which the weights are loaded; None lets the library choose it.
 
     Raises:
         BadInputError: the folder does not load, or a weight is missing.
     """
-    _config(part.parent, part.name)
+    part_settings(part.parent, part.name)
     try:
         with quiet():
             network, info = model.from_pretrained(
@@ -162,6 +193,7 @@ def _part(part: Path, model: Any) -> Any:
                 variant=_variant(part),
                 use_safetensors=False if only_pickled(part) else None,
                 output_loading_info=True,
+                **({} if dtype is None else {"torch_dtype": dtype}),
             )
     except Exception as error:  # both libraries raise many types of errors for a missing, truncated or mismatched file
         raise BadInputError(f"{KEY}: {part} does not load ({error})") from error
@@ -180,7 +212,7 @@ def _variant(part: Path) -> str | None:
     return "fp16" if weights and all(".fp16" in name for name in weights) else None
 
 
-def _tokenizer(folder: Path | None, encoder: Any) -> Any:
+def load_tokenizer(folder: Path | None, encoder: Any, kind: Any = CLIPTokenizer) -> Any:
     """Return the tokenizer in a folder, or CLIP's own tokenizer if the folder is None.
 
     The tokenizer's limit for the length of a text is lowered if the text encoder reads fewer tokens.
@@ -188,45 +220,57 @@ def _tokenizer(folder: Path | None, encoder: Any) -> Any:
     Args:
         folder: folder of the tokenizer, or None.
         encoder: configuration of the text encoder.
+        kind: class of the tokenizer, one of the keys of `TOKENIZER_FILES`.
 
     Raises:
         BadInputError: the tokenizer has more tokens than the text encoder knows, or the tokenizer does not load.
     """
-    tokenizer = clip_tokenizer() if folder is None else _tokenizer_in(folder)
+    tokenizer = clip_tokenizer() if folder is None else _tokenizer_in(folder, kind)
     if len(tokenizer) > encoder.vocab_size:
         raise BadInputError(
-            f"{TOKENIZER_KEY}: {folder or 'null, which stands for the vocabulary of CLIP'}: expected the "
-            f"{encoder.vocab_size} tokens of the text encoder or fewer, found {len(tokenizer)}"
+            f"{TOKENIZER_KEY}: {folder or 'null, which stands for the vocabulary of CLIP'}: expected at most "
+            f"{encoder.vocab_size} tokens, as many as the text encoder knows, found {len(tokenizer)} tokens"
         )
-    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.max_position_embeddings)
+    # A text encoder with relative positions, such as T5, reads texts of any length.
+    longest = getattr(encoder, "max_position_embeddings", tokenizer.model_max_length)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
     return tokenizer
 
 
-def _tokenizer_in(folder: Path) -> Any:
-    complete = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-    if not any(all((folder / file).is_file() for file in files) for files in complete):
-        raise BadInputError(
-            f"{TOKENIZER_KEY}: {folder}: expected tokenizer.json, or vocab.json and merges.txt, found neither"
-        )
+def _tokenizer_in(folder: Path, kind: Any) -> Any:
+    if not any(all((folder / file).is_file() for file in files) for files in TOKENIZER_FILES[kind]):
+        wanted = ", or ".join(" and ".join(files) for files in TOKENIZER_FILES[kind])
+        raise BadInputError(f"{TOKENIZER_KEY}: {folder}: expected {wanted}, found neither")
     try:
         with quiet():
-            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = kind.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # a broken vocabulary can raise any error
         raise BadInputError(f"{TOKENIZER_KEY}: {folder} does not load ({error})") from error
     return tokenizer
 
 
-def placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device, *, autocast: bool) -> dict[str, Any]:
+def placed(
+    parts: dict[str, Any],
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    autocast: bool,
+    denoiser: str = "unet",
+    half: torch.dtype = torch.float16,
+) -> dict[str, Any]:
     """Move the networks of a pipeline to the device and set their precision; return the parts.
 
-    On a GPU, the UNet's weights have the layout `channels_last`, which the fast kernels for half precision need.
+    On a GPU, the weights of the denoising network have the layout `channels_last`, which the fast kernels for half
+    precision need.
 
     Args:
         parts: parts of the pipeline. The keys are the names that diffusers' pipelines use. The networks are changed in
             place.
         dtype: type of the weights of all networks except the first stage, which is in float32.
         device: device on which the networks run.
-        autocast: True to make the UNet compute under autocast to float16. This has no effect on the CPU.
+        autocast: True to make the denoising network compute under autocast. This has no effect on the CPU.
+        denoiser: name of the part that is the denoising network.
+        half: type in which the denoising network computes under autocast.
     """
     # PyTorch's own methods are used, because diffusers' versions print warnings.
     for name, part in parts.items():
@@ -234,7 +278,7 @@ def placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device, *, a
             torch.nn.Module.to(part, device=device, dtype=torch.float32 if name == "vae" else dtype)
             part.eval().requires_grad_(False)
     if device.type == "cuda":
-        torch.nn.Module.to(parts["unet"], memory_format=torch.channels_last)
+        torch.nn.Module.to(parts[denoiser], memory_format=torch.channels_last)
         if autocast:
-            under_autocast(parts["unet"], device.type)
+            under_autocast(parts[denoiser], device.type, half)
     return parts

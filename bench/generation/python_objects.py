@@ -88,8 +88,8 @@ def as_rows(rows: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[
             cannot be a row.
     """
     if not isinstance(rows, Mapping) or not rows:
-        found = "an empty mapping" if isinstance(rows, Mapping) else type(rows).__name__
-        raise BadInputError(f"rows: expected a mapping of names of rows to decoders, found {found}")
+        found = "an empty dictionary" if isinstance(rows, Mapping) else type(rows).__name__
+        raise BadInputError(f"rows: expected a dictionary from the name of each row to its decoder, found {found}")
     known = options("row", folders_of(overrides))
     for name, found in rows.items():
         _check(name, found, known)
@@ -109,14 +109,14 @@ def as_rows(rows: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[
 def _check(name: object, found: object, known: Sequence[str]) -> None:
     if not isinstance(name, str) or not ROW.fullmatch(name):
         raise BadInputError(
-            "rows: expected names of letters, digits and _ that begin with a letter, other than null, true, false, inf "
-            f"and nan, found {name!r}"
+            "rows: expected that each name begins with a letter, contains only letters, digits and _, and is not null, "
+            f"true, false, inf or nan; found {name!r}"
         )
     if name in known:
         raise BadInputError(f"rows.{name}: expected a new name, found the name of a row that already exists")
     if isinstance(found, type):
         raise BadInputError(
-            f"rows.{name}: expected an object, found the class {found.__qualname__}; give an object of this class"
+            f"rows.{name}: expected an object, found the class {found.__qualname__}; pass an object of this class"
         )
     if not isinstance(found, Method) and not callable(found):
         raise BadInputError(

@@ -18,16 +18,17 @@ __all__ = ["ReconstructionGenerator"]
 class ReconstructionGenerator(Generator):
     """A generator whose latents are the whole pictures, encoded by the first stage.
 
-    An `AutoencoderKL` encodes a picture as the mean of its posterior, and a `VQModel` as entries of its codebook. The
-    first stage's `post_quant_conv` is then applied, so the latents are a decoder's input.
+    An autoencoder with a posterior, such as `AutoencoderKL`, encodes a picture as the mean of its posterior, and a
+    `VQModel` as entries of its codebook. The first stage's `post_quant_conv` is then applied if there is one, so the
+    latents are a decoder's input.
     """
 
     def __init__(self, path: str, *, device: torch.device) -> None:
         """Load the first stage.
 
         Args:
-            path: a folder of diffusers' `AutoencoderKL` or `VQModel`, or a checkpoint file of Stable Diffusion 1 in the
-                original layout.
+            path: a folder of an autoencoder that `bench.models.load_autoencoder` reads, or a checkpoint file of Stable
+                Diffusion 1 in the original layout.
             device: device on which the first stage runs.
 
         Raises:

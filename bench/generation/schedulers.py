@@ -69,7 +69,7 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
     if name == AUTOCAST:
         return torch.float32
     if name == "float16" and device.type == "cpu":
-        raise BadInputError("generator.precision: expected float32 or bfloat16 on the CPU, found float16")
+        raise BadInputError("generator.precision: expected float32, bfloat16 or autocast on the CPU, found float16")
     return PRECISIONS[name]
 
 

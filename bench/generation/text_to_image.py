@@ -83,7 +83,7 @@ class TextToImageGenerator(LatentDiffusion):
         """
         for item in items:
             if not item.caption.strip():
-                raise BadInputError(f"item {item.id}: expected a caption to generate by, found none")
+                raise BadInputError(f"item {item.id}: expected a caption, found an empty text")
         shape = self.latent_shape(items)
         start = start_noise(noise_sources(items, seed), shape)
         height, width = items[0].mask.shape

@@ -95,7 +95,7 @@ class Features:
             return features
         array = np.asarray(features)
         if array.ndim != 2 or array.shape[1] < 1:
-            raise ValueError(f"{name} must have shape N×d: found {array.shape}")
+            raise ValueError(f"{name} must have shape N×d with d >= 1: found {array.shape}")
         made = cls([Piece(len(array), lambda: array)], array.shape[1])
         made._source.held = array
         return made

@@ -272,8 +272,8 @@ def _mean(name: str, mean: npt.ArrayLike) -> Array:
     values = np.asarray(mean, dtype=np.float64)
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
         raise ValueError(
-            f"the mean {name} must be a vector of finite values: found an array of shape {values.shape} or a value "
-            "that is not finite"
+            f"the mean {name} must be a vector of finite values: found an array of shape {values.shape}, "
+            "or NaN or infinite values in it"
         )
     return values
 
@@ -291,7 +291,9 @@ def _covariance_root(name: str, covariance: npt.ArrayLike, size: int) -> Array:
     """
     matrix = np.asarray(covariance, dtype=np.float64)
     if matrix.shape != (size, size) or not np.isfinite(matrix).all():
-        raise ValueError(f"covariance {name} must be {size}×{size} and finite: found shape {matrix.shape}")
+        raise ValueError(
+            f"covariance {name} must be {size}×{size} and finite: found shape {matrix.shape}, or NaN or infinite values"
+        )
     scale = float(np.abs(matrix).max())
     if np.abs(matrix - matrix.T).max() > 1e-6 * scale:
         raise ValueError(f"covariance {name} is not symmetric")

@@ -75,7 +75,7 @@ class Exported(nn.Module):
         super().__init__()
         program = load_program(path, NVIDIA, sha256)
         if not hasattr(program, "layers"):
-            raise BadInputError(f"{path}: expected {NVIDIA}, found a program without `layers`")
+            raise BadInputError(f"{path}: expected {NVIDIA}, found a program without the submodule layers")
         self.layers = program.layers
 
     def forward(self, image: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class InceptionMeasure(Measure):
         self.flavours = {name: FLAVOURS[name] for name in flavours if name in FLAVOURS}
         if not flavours or len(self.flavours) < len(flavours):
             raise BadInputError(
-                f"flavours: expected some of {', '.join(FLAVOURS)}, found {', '.join(flavours) or 'none'}"
+                f"flavours: expected some of {', '.join(FLAVOURS)}, found {', '.join(flavours) or 'an empty list'}"
             )
         exported = path.is_file() and is_program(path)
         if exported and list(flavours) != ["clean"]:

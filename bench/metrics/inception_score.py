@@ -56,7 +56,7 @@ def inception_score(logits: npt.ArrayLike | Features, *, splits: int = 10, seed:
         raise ValueError(f"logits hold {x.not_finite()} values that are not finite")
     count = len(x)
     if splits < 1 or count < splits:
-        raise ValueError(f"each of {splits} splits needs an item: found {count} items")
+        raise ValueError(f"splits: expected a number from 1 to {count}, the number of items, found {splits}")
     order = np.random.RandomState(seed).permutation(count)  # torch-fidelity's generator
     scores = np.empty(splits)
     influence = np.empty(count)

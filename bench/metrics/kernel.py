@@ -166,7 +166,7 @@ def _check_paired(first: tuple[int, ...], second: tuple[int, ...]) -> None:
 def _features(name: str, features: npt.ArrayLike) -> Array:
     x = np.asarray(features, dtype=np.float64)
     if x.ndim != 2 or len(x) < 2 or x.shape[1] < 1:
-        raise ValueError(f"features {name} must have shape N×d with N >= 2: found {x.shape}")
+        raise ValueError(f"features {name} must have shape N×d with N >= 2 and d >= 1: found {x.shape}")
     if not np.isfinite(x).all():
         raise ValueError(f"features {name} hold values that are not finite")
     return x

@@ -38,7 +38,9 @@ class ResizedFeatures(Measure):
             ValueError: a flavour is unknown, there is no flavour, or the side is below 1.
         """
         if not flavours or not set(flavours) <= set(FLAVOURS):
-            raise ValueError(f"flavours: expected some of {', '.join(FLAVOURS)}, found {', '.join(flavours) or 'none'}")
+            raise ValueError(
+                f"flavours: expected some of {', '.join(FLAVOURS)}, found {', '.join(flavours) or 'an empty list'}"
+            )
         if side < 1:
             raise ValueError(f"side: expected 1 or more, found {side}")
         self.network, self.side = network, side

@@ -114,7 +114,9 @@ def mean_estimate(values: npt.ArrayLike) -> Estimate:
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
-        raise ValueError(f"values of a mean must be a list of finite numbers: found shape {x.shape}")
+        raise ValueError(
+            f"values of a mean must be a list of finite numbers: found shape {x.shape}, or NaN or infinite values"
+        )
     return Estimate(float(x.mean()), x - x.mean())
 
 

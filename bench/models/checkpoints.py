@@ -54,6 +54,7 @@ OWN = "Decoder"
 _DIFFUSERS = {
     "AsymmetricAutoencoderKL": ("up_block_out_channels", "layers_per_up_block", True),
     "AutoencoderKL": ("block_out_channels", "layers_per_block", False),
+    "AutoencoderKLFlux2": ("block_out_channels", "layers_per_block", False),
     "VQModel": ("block_out_channels", "layers_per_block", False),
 }
 """Classes of diffusers that contain a decoder.
@@ -71,10 +72,10 @@ def load_decoder(path: str | Path) -> Decoder:
 
     Args:
         path: a folder or a single file. A folder was written by `save_decoder`, or contains diffusers'
-            `AsymmetricAutoencoderKL`, `AutoencoderKL` or `VQModel`. A file is a `.safetensors` file or was written by
-            `torch.save`, such as the authors' Lightning `.ckpt`. A file contains a decoder, a first stage or a whole
-            diffusion model, with the authors' or diffusers' tensor names. It is read with 32 groups and plain
-            convolutions, even if a `config.json` is next to it.
+            `AsymmetricAutoencoderKL`, `AutoencoderKL`, `AutoencoderKLFlux2` or `VQModel`. A file is a `.safetensors`
+            file or was written by `torch.save`, such as the authors' Lightning `.ckpt`. A file contains a decoder, a
+            first stage or a whole diffusion model, with the authors' or diffusers' tensor names. It is read with 32
+            groups and plain convolutions, even if a `config.json` is next to it.
 
     Raises:
         BadInputError: the file or folder is missing or broken, contains code or contains no decoder; or the weights and
@@ -87,17 +88,21 @@ def load_decoder(path: str | Path) -> Decoder:
     return decoder.eval()
 
 
-def check_decoder(path: str | Path) -> None:
+def check_decoder(path: str | Path) -> DecoderConfig:
     """Check that `load_decoder` can read the decoder in a file or folder, without reading the weights' values.
 
     Args:
         path: a folder or a single file, as for `load_decoder`.
+
+    Returns:
+        The decoder's sizes.
 
     Raises:
         BadInputError: `load_decoder` would refuse the file or folder. Damaged values are not found.
     """
     stored, decoder, _ = _described(Path(path), read_header)
     stored.fitted(decoder)
+    return decoder.config
 
 
 def _described(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> tuple[StoredDecoder, Decoder, dict[str, Any]]:
@@ -129,7 +134,9 @@ def _described(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> tuple[S
         if name in stated and stated[name] != size
     ]
     if contradictions:
-        raise BadInputError(f"{file}: expected weights that fit {path / CONFIG}, found {'; '.join(contradictions)}")
+        raise BadInputError(
+            f"{file}: expected weights that fit {path / CONFIG}, found weights with {'; '.join(contradictions)}"
+        )
     try:
         with torch.device("meta"):
             decoder = Decoder(DecoderConfig(**{**stated, **sizes}))
@@ -155,7 +162,9 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         stated = {name: value for name, value in settings.items() if not name.startswith("_")}
         unknown = stated.keys() - {field.name for field in fields(DecoderConfig)}
         if unknown:
-            raise BadInputError(f"{config}: expected only a decoder's sizes, found also {', '.join(sorted(unknown))}")
+            raise BadInputError(
+                f"{config}: expected only the sizes of a decoder, found also the keys {', '.join(sorted(unknown))}"
+            )
     elif kind in _DIFFUSERS:
         channels, layers, conditioned = _DIFFUSERS[kind]
         if settings.get("act_fn", "silu") != "silu":
@@ -165,6 +174,8 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         }  # fmt: skip
         stated = {ours: settings[name] for ours, name in theirs.items() if name in settings}
         stated["conditioned"] = conditioned
+        if settings.get("decoder_block_out_channels"):  # an AutoencoderKLFlux2 may have a narrower decoder
+            stated["channels"] = settings["decoder_block_out_channels"]
     else:
         raise BadInputError(f"{config}: _class_name: expected one of {', '.join((OWN, *_DIFFUSERS))}, found {kind}")
     if not isinstance(stated.get("groups", 1), int):
@@ -196,12 +207,13 @@ def save_decoder(
     elif layout == "diffusers":
         if first_stage is None:
             raise ValueError(
-                "first_stage: expected an autoencoder, because layout=diffusers writes a whole one, found None"
+                "the argument first_stage: expected an autoencoder, because layout='diffusers' saves a whole "
+                "autoencoder, found None"
             )
         _save_for_diffusers(decoder, path, first_stage)
         _note(path, notes)
     else:
-        raise ValueError(f"unknown layout {layout!r}: expected 'own' or 'diffusers'")
+        raise ValueError(f"the argument layout: expected 'own' or 'diffusers', found {layout!r}")
 
 
 def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: AutoencoderKL) -> None:
@@ -210,13 +222,13 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
     ours, theirs = decoder.config, first_stage.config
     if ours.conditioned and (ours.blending, ours.branch) != ("add", "plain"):
         raise ValueError(
-            "a decoder that diffusers can read has blending add and branch plain: "
-            f"found blending {ours.blending}, branch {ours.branch}"
+            "the argument decoder: expected blending=add and branch=plain, because diffusers reads no other decoder "
+            f"that has a branch, found blending={ours.blending} and branch={ours.branch}"
         )
     if ours.groups != theirs.norm_num_groups:
         raise ValueError(
-            "expected as many normalisation groups in the encoder as in the decoder, because diffusers stores one "
-            f"number for both; found {theirs.norm_num_groups} in the encoder and {ours.groups} in the decoder"
+            "the arguments decoder and first_stage: expected equal numbers of normalisation groups, because diffusers "
+            f"stores one number for both, found {ours.groups} and {theirs.norm_num_groups}"
         )
     if ours.conditioned:
         kind = diffusers.AsymmetricAutoencoderKL
@@ -242,7 +254,10 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
     tensors |= {f"decoder.{name}": tensor for name, tensor in decoder.state_dict().items()}
     problems = mismatch(model.state_dict(), tensors)
     if problems:
-        raise ValueError(f"diffusers has no autoencoder of these sizes: {'; '.join(problems)}")
+        raise ValueError(
+            "the arguments decoder and first_stage: expected sizes that an autoencoder of diffusers can have, found "
+            f"differences: {'; '.join(problems)}"
+        )
     model.load_state_dict(tensors, assign=True)
     model.save_pretrained(folder)
 
@@ -285,7 +300,7 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
         network = FeatureNetwork(settings["widths"], settings["heads"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInputError(
-            f"{folder / CONFIG}: expected the sizes of a feature network; some are missing or wrong ({error})"
+            f"{folder / CONFIG}: expected the sizes of a feature network, found missing or wrong values ({error})"
         ) from None
     load_weights(network, folder / WEIGHTS)
     return network.eval()
@@ -307,7 +322,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     problems = mismatch(module.state_dict(), tensors)
     if problems:
-        raise BadInputError(f"{path}: expected the weights of this network, found differences: {'; '.join(problems)}")
+        raise BadInputError(f"{path}: expected weights that fit the network, found differences: {'; '.join(problems)}")
     module.load_state_dict(tensors)
 
 
@@ -330,4 +345,4 @@ def network_settings(folder: Path) -> dict[str, Any]:
     try:
         return read_json(path)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected a file with a network's sizes, found no file") from None
+        raise BadInputError(f"{path}: expected a file with the settings of a network, found no such file") from None

@@ -59,12 +59,23 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         for name, value, allowed in (("blending", self.blending, BLENDINGS), ("branch", self.branch, BRANCHES)):
             if value not in allowed:
-                raise ValueError(f"decoder {name} must be one of {', '.join(allowed)}: found {value!r}")
+                raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {value!r}")
         if self.layers < 1 or self.groups < 1 or not self.channels or min(self.channels) < 1:
-            raise ValueError(f"decoder sizes must be positive: found {self}")
+            raise ValueError(
+                "layers, groups, channels: expected numbers of 1 or more, and at least one number in channels, found "
+                f"{self.layers}, {self.groups}, {self.channels}"
+            )
         for width in self.channels:
             if width % self.groups:
-                raise ValueError(f"decoder width {width} is not a multiple of its {self.groups} normalisation groups")
+                raise ValueError(
+                    f"channels: expected a multiple of {self.groups}, the number of normalisation groups, at every "
+                    f"level, found {width}"
+                )
+
+    @property
+    def factor(self) -> int:
+        """Side of an image divided by the side of its latents; 8 for Stable Diffusion."""
+        return int(2 ** (len(self.channels) - 1))
 
 
 DECODERS: dict[str, DecoderConfig] = {
@@ -88,6 +99,7 @@ def sized(
     conditioned: bool = True,
     blending: str = "add",
     branch: str = "plain",
+    latent_channels: int = 4,
 ) -> DecoderConfig:
     """Compute the sizes of a decoder from the sizes of the vanilla decoder.
 
@@ -99,6 +111,7 @@ def sized(
         conditioned: True if the decoder has a branch for the known pixels.
         blending: one of `BLENDINGS`.
         branch: one of `BRANCHES`.
+        latent_channels: number of channels of the latents that the decoder reads.
 
     Raises:
         ValueError: the sizes do not fit together.
@@ -108,6 +121,7 @@ def sized(
         layers=round(vanilla["layers"] * depth),
         conditioned=conditioned,
         groups=round(vanilla["groups"] * width) if vanilla["widen_groups"] else vanilla["groups"],
+        latent_channels=latent_channels,
         blending=blending,
         branch=branch,
     )
@@ -217,7 +231,7 @@ class Decoder(nn.Module):
             ValueError: see `forward`.
         """
         if (image is None) != (mask is None):
-            raise ValueError("a decoder takes image and mask together: found only one of them")
+            raise ValueError("the arguments image and mask: expected both or neither of them, found only one")
         height, width = z.shape[-2] * self.factor, z.shape[-1] * self.factor
         if image is None or mask is None:
             if not self.concatenates:
@@ -225,16 +239,21 @@ class Decoder(nn.Module):
             mask = torch.ones(len(z), 1, height, width, dtype=z.dtype, device=z.device)
             return torch.zeros_like(mask).expand(-1, 3, -1, -1), mask
         if self.condition_encoder is None:
-            raise ValueError("this decoder has no condition branch: call it without image and mask")
+            raise ValueError(
+                "the arguments image and mask: expected None, because this decoder has no branch, found tensors"
+            )
         for name, given in (("image", image), ("mask", mask)):
             if given.shape[-2:] != (height, width):
-                raise ValueError(f"{name}: expected {height}×{width} for these latents, found {_size(given)}")
+                raise ValueError(
+                    f"the argument {name}: expected {height}×{width} pixels (height×width) for these latents, "
+                    f"found {_size(given)}"
+                )
         return image, mask
 
     @property
     def factor(self) -> int:
         """Side of an image divided by the side of its latents; 8 for Stable Diffusion."""
-        return int(2 ** (len(self.config.channels) - 1))
+        return self.config.factor
 
     @property
     def concatenates(self) -> bool:
@@ -267,11 +286,14 @@ def build_decoder(name: str, *, width: float = 1.0, depth: float = 1.0, **overri
         ValueError: the name or a field is unknown, or the sizes do not fit together.
     """
     if name not in DECODERS:
-        raise ValueError(f"unknown decoder {name!r}: expected one of {', '.join(DECODERS)}")
+        raise ValueError(f"the argument name: expected one of {', '.join(DECODERS)}, found {name!r}")
     unknown = overrides.keys() - DecoderConfig.__dataclass_fields__.keys()
     if unknown:
         fields = ", ".join(DecoderConfig.__dataclass_fields__)
-        raise ValueError(f"unknown decoder option {', '.join(sorted(unknown))}: expected some of {fields}")
+        raise ValueError(
+            f"the arguments of build_decoder(): expected only name, width, depth, {fields}, found also "
+            f"{', '.join(sorted(unknown))}"
+        )
     config = replace(DECODERS[name], **overrides)  # type: ignore[arg-type]
     channels = tuple(round(channels * width) for channels in config.channels)
     return Decoder(replace(config, channels=channels, layers=round(config.layers * depth)))

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from bench.config.opened_files import only_pickled
 from bench.errors import BadInputError
-from bench.models.checkpoints import network_settings
+from bench.models.autoencoders import Autoencoder, LatentSpace, load_autoencoder
+from bench.models.autoencoders.loading import adapted
 from bench.models.tensor_files import mismatch, read_tensors
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, VQModel
+    from diffusers import AutoencoderKL
 
-__all__ = ["FirstStage", "KLFirstStage", "VQFirstStage", "autoencoder_of", "load_first_stage"]
+__all__ = ["AdaptedFirstStage", "FirstStage", "autoencoder_of", "first_stage_of", "load_first_stage"]
 
 AUTOENCODER = Path(__file__).parent / "configs" / "sd15" / "vae" / "config.json"
 """Settings of Stable Diffusion 1's autoencoder, which a checkpoint file does not contain."""
@@ -27,7 +27,7 @@ FIRST_STAGE = "first_stage_model."
 
 
 class FirstStage(Protocol):
-    """The interface of a network that encodes images into latents, with a normal posterior or a codebook.
+    """The interface of a network that encodes images into latents for a decoder.
 
     The weights of a first stage stay fixed while decoders are trained.
     """
@@ -42,87 +42,74 @@ class FirstStage(Protocol):
     def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
         """Encode images into latents B×C×h×w that a decoder can read.
 
-        `post_quant_conv` is applied to the latents. The scaling of diffusion models is not applied.
+        The layers that the network applies before its decoder, such as `post_quant_conv`, are applied to the latents.
+        The scaling of diffusion models is not applied.
 
         Args:
             image: images B×3×H×W in [-1, 1].
             noise: standard normal values B×C×h×w. With noise, the latents come from a sample of the posterior. With
-                None, they come from the posterior's mean. A first stage with a codebook ignores this argument.
+                None, they come from the posterior's mean. A first stage without a posterior ignores this argument.
         """
 
     def to(self, device: torch.device) -> FirstStage: ...
 
 
-class KLFirstStage(nn.Module):
-    """A first stage with a normal posterior (eqs. 10, 11), as in Stable Diffusion."""
+class AdaptedFirstStage(nn.Module):
+    """A first stage of any class: it encodes with an autoencoder, whose adapter knows the class.
 
-    def __init__(self, vae: AutoencoderKL) -> None:
-        super().__init__()
-        self.vae = vae.eval().requires_grad_(False)
-
-    def noise_shape(self, image: Tensor) -> tuple[int, ...]:
-        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        return (self.vae.config.latent_channels, image.shape[-2] // factor, image.shape[-1] // factor)
-
-    @torch.no_grad()
-    def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
-        posterior = self.vae.encode(image).latent_dist
-        sample = posterior.mean if noise is None else posterior.mean + posterior.std * noise.to(posterior.mean.device)
-        return self.vae.post_quant_conv(sample)  # type: ignore[no-any-return]
-
-
-class VQFirstStage(nn.Module):
-    """A first stage with a codebook (eqs. 1, 2). Noise has no effect.
-
-    The vector at each position of the latents is replaced by the nearest entry of the codebook.
+    The latents are a sample of the posterior (eqs. 10, 11), as in Stable Diffusion; entries of a codebook (eqs. 1, 2);
+    or what an encoder without either computes. Noise has an effect only if there is a posterior.
     """
 
-    def __init__(self, vq: VQModel) -> None:
+    def __init__(self, autoencoder: Autoencoder) -> None:
+        """Set the autoencoder, whose decoder is not used."""
         super().__init__()
-        self.vq = vq.eval().requires_grad_(False)
+        self.autoencoder = autoencoder
+
+    @property
+    def space(self) -> LatentSpace:
+        """Space of the latents before the autoencoder's `input_layers` are applied."""
+        return self.autoencoder.space
 
     def noise_shape(self, image: Tensor) -> tuple[int, ...]:
-        return ()
+        if not self.autoencoder.has_posterior:
+            return ()
+        factor = self.space.factor
+        return (self.space.channels, image.shape[-2] // factor, image.shape[-1] // factor)
 
     @torch.no_grad()
     def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
-        quantised, _, _ = self.vq.quantize(self.vq.encode(image).latents)
-        return self.vq.post_quant_conv(quantised)  # type: ignore[no-any-return]
+        return self.autoencoder.decodable(self.autoencoder.encode(image, noise).values)
 
 
-def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
+def first_stage_of(network: Any) -> AdaptedFirstStage:
+    """Return a network of diffusers as a first stage.
+
+    Args:
+        network: network of one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`, in float32. It is set
+            to evaluation mode, and its weights are fixed.
+
+    Raises:
+        BadInputError: the network is an `AutoencoderTiny`, or its scaling is invalid.
+    """
+    return AdaptedFirstStage(adapted(network, type(network).__name__))
+
+
+def load_first_stage(path: str | Path, *, space: str = "") -> AdaptedFirstStage:
     """Read a first stage in float32.
 
     Args:
-        path: a folder of diffusers' `AutoencoderKL` or `VQModel`; or a checkpoint file of Stable Diffusion 1 in the
-            original layout. The other networks in such a file are ignored.
+        path: a folder of an autoencoder that `bench.models.load_autoencoder` reads, with an encoder; or a checkpoint
+            file of Stable Diffusion 1 in the original layout. The other networks in such a file are ignored.
+        space: name of the latent space, as for `load_autoencoder`. Only an `AutoencoderTiny` needs it.
 
     Raises:
-        BadInputError: the path does not contain one of these models, or the model does not load.
+        BadInputError: the path does not contain such a model, the model does not load, or it does not fit `space`.
     """
-    from diffusers import AutoencoderKL, VQModel  # imported here, because it takes seconds
-
     path = Path(path)
     if path.is_file():
-        return KLFirstStage(_autoencoder_of_file(path))
-    kind = network_settings(path).get("_class_name")
-    kinds = {"AutoencoderKL": (AutoencoderKL, KLFirstStage), "VQModel": (VQModel, VQFirstStage)}
-    if kind not in kinds:
-        raise BadInputError(f"{path}: expected a first stage of the class {' or '.join(kinds)}, found {kind}")
-    model: Any
-    wrapper: Any
-    model, wrapper = kinds[str(kind)]
-    try:
-        loaded = model.from_pretrained(
-            path,
-            local_files_only=True,
-            torch_dtype=torch.float32,
-            use_safetensors=False if only_pickled(path) else None,
-        )
-    except Exception as error:  # diffusers raises many types of errors for a missing, truncated or mismatched file
-        raise BadInputError(f"{path}: the first stage does not load ({error})") from error
-    first_stage: KLFirstStage | VQFirstStage = wrapper(loaded)
-    return first_stage
+        return AdaptedFirstStage(adapted(_autoencoder_of_file(path), path, space))
+    return AdaptedFirstStage(load_autoencoder(path, space=space))
 
 
 def autoencoder_of(tensors: Mapping[str, Tensor], place: str) -> AutoencoderKL:
@@ -157,6 +144,7 @@ def _autoencoder_of_file(path: Path) -> AutoencoderKL:
     tensors = read_tensors(path)
     if not any(name.startswith(FIRST_STAGE) for name in tensors):
         raise BadInputError(
-            f"{path}: expected Stable Diffusion 1 in the original layout, found no tensors {FIRST_STAGE}*"
+            f"{path}: expected Stable Diffusion 1 in the original layout, found no tensors whose names begin with "
+            f"{FIRST_STAGE}"
         )
     return autoencoder_of(tensors, str(path)).float()

@@ -76,7 +76,7 @@ def load_image_encoder(folder: str | Path) -> ImageEncoder:
         net = ImageEncoder(**sizes)
     except (AttributeError, TypeError, ValueError) as error:
         raise BadInputError(
-            f"{folder / CONFIG}: expected the sizes of an image encoder, found missing or wrong ones ({error})"
+            f"{folder / CONFIG}: expected the sizes of an image encoder, found missing or wrong values ({error})"
         ) from None
     load_weights(net, folder / WEIGHTS)
     return net.eval()

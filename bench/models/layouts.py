@@ -27,7 +27,7 @@ __all__ = ["StoredDecoder", "find_decoder", "official_name"]
 FULL_MODEL = "first_stage_model."
 """Prefix of the first stage's tensors in the file of a whole diffusion model. Other tensors in the file are ignored."""
 DECODER = "decoder."
-OTHER_PARTS = ("encoder.", "quant_conv.", "post_quant_conv.", "quantize.", "loss.", "model_ema.")
+OTHER_PARTS = ("encoder.", "quant_conv.", "post_quant_conv.", "quantize.", "bn.", "loss.", "model_ema.")
 """Prefixes of a first stage's tensors that do not belong to its decoder. Some are left over from training."""
 UNUSED = "up_layers."
 """Prefix of the transposed convolutions that the authors' decoders contain but never call."""
@@ -86,8 +86,8 @@ class StoredDecoder:
             raise BadInputError(f"{self.file}: expected a decoder with residual blocks, found no such block")
         if max(widths) >= len(widths):
             raise BadInputError(
-                f"{self.file}: expected a decoder with residual blocks at every level from 0, found them at the levels "
-                f"{', '.join(map(str, sorted(widths)))}"
+                f"{self.file}: expected a decoder with residual blocks at every level from 0, found such blocks only "
+                f"at the levels {', '.join(map(str, sorted(widths)))}"
             )
         finest_first = sorted(widths, reverse=not self.official)
         conv_in = self.tensors.get("conv_in.weight")
@@ -135,7 +135,7 @@ class StoredDecoder:
         )
         if problems:
             raise BadInputError(
-                f"{self.file}: expected the weights of this network, found differences: {'; '.join(problems)}"
+                f"{self.file}: expected weights that fit the network, found differences: {'; '.join(problems)}"
             )
         return names
 
@@ -191,7 +191,7 @@ def find_decoder(tensors: Mapping[str, Tensor], file: Path) -> StoredDecoder:
     if not prefix and (not parts & {"up", "up_blocks"} or parts & {"down", "down_blocks"}):
         counts = Counter(name.split(".")[0] for name in tensors)
         shown = ", ".join(f"{count} begin with {part}" for part, count in counts.most_common(SHOWN))
-        raise BadInputError(f"{file}: expected a decoder, found none among {len(tensors)} tensors ({shown})")
+        raise BadInputError(f"{file}: expected the tensors of a decoder, found {len(tensors)} other tensors ({shown})")
     official = "up" in parts
     if official:
         found = {name: tensor for name, tensor in found.items() if not name.startswith(UNUSED)}

@@ -11,18 +11,18 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.errors import BadInputError
 
-__all__ = ["mismatch", "read_tensors"]
+__all__ = ["mismatch", "read_some_tensors", "read_tensors"]
 
 PICKLED = (".ckpt", ".bin", ".pt", ".pth")
 """Endings of files that `torch.save` writes."""
@@ -111,28 +111,53 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
             ones.
     """
     if not path.is_file():
-        raise BadInputError(f"{path}: expected a weight file, found none")
+        raise BadInputError(f"{path}: expected a weight file, found no such file")
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise BadInputError(f"{path}: expected a safetensors file, found a damaged one ({error})") from None
+            raise BadInputError(
+                f"{path}: expected a safetensors file, found a damaged or unreadable file ({error})"
+            ) from None
     if path.suffix not in PICKLED:
-        raise BadInputError(f"{path}: expected one of the endings .safetensors, {', '.join(PICKLED)}, found another")
+        raise BadInputError(
+            f"{path}: expected a name with one of the endings .safetensors, {', '.join(PICKLED)}, found "
+            f"{path.suffix or 'no ending'}"
+        )
     content = _unpickle(path)
     state = content.get(under, content) if isinstance(content, dict) else content
     if not isinstance(state, dict):
-        raise BadInputError(f"{path}: expected a state dict, found {type(state).__name__}")
+        raise BadInputError(f"{path}: expected a dictionary of tensors (a state dict), found {type(state).__name__}")
     for name, value in state.items():
         if not (isinstance(name, str) and isinstance(value, Tensor)):
             raise BadInputError(
-                f"{path}: expected only named tensors, found {type(value).__name__} for the name {name!r}"
+                f"{path}: expected only tensors with names, found {type(value).__name__} under the name {name!r}"
             )
         if value.is_meta or value.layout is not torch.strided:
             raise BadInputError(
-                f"{path}: expected dense tensors with values, found another kind of tensor for the name {name}"
+                f"{path}: expected dense tensors with values, found a sparse or empty (meta) tensor under the name "
+                f"{name}"
             )
     return state
+
+
+def read_some_tensors(path: Path, names: Collection[str]) -> dict[str, Tensor]:
+    """Read those tensors of a file that have one of the given names. From a safetensors file, only these are read.
+
+    Args:
+        path: as for `read_tensors`.
+        names: names of tensors. Names that the file does not have are ignored.
+
+    Raises:
+        BadInputError: as for `read_tensors`.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {name: value for name, value in read_tensors(path).items() if name in names}
+    try:
+        with safe_open(path, "pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys() if name in names}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise BadInputError(f"{path}: expected a safetensors file, found a damaged one ({error})") from None
 
 
 def _unpickle(path: Path) -> Any:
@@ -144,11 +169,11 @@ def _unpickle(path: Path) -> Any:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         if refused:
             raise BadInputError(
-                f"{path}: expected tensors and plain values, found {refused[1]}, which could run code"
+                f"{path}: expected only tensors and plain values, found {refused[1]}, which could run code"
             ) from None
         reason = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0]
         raise BadInputError(
-            f"{path}: expected an undamaged file that torch.save wrote, found a damaged or different file "
+            f"{path}: expected a file that torch.save wrote, found a damaged file or another format "
             f"({reason or type(error).__name__})"
         ) from None
 

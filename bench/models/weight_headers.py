@@ -92,5 +92,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
         with safe_open(file, "pt") as opened:
             shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
-        raise BadInputError(f"{file}: expected a safetensors file, found a damaged one ({error})") from None
+        raise BadInputError(
+            f"{file}: expected a safetensors file, found a damaged or unreadable file ({error})"
+        ) from None
     return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}

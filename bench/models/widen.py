@@ -78,21 +78,28 @@ def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
     """Require that a decoder with the sizes `new` can compute the same images as a decoder with the sizes `old`.
 
     Raises:
-        ValueError: the two decoders differ in the number of levels or in the size of the normalisation groups; the new
-            one has fewer channels or layers than the old one; or only the old one has a branch.
+        ValueError: the two decoders differ in the number of levels, in the channels of their latents or in the size of
+            the normalisation groups; the new one has fewer channels or layers than the old one; or only the old one has
+            a branch.
     """
+    if old.latent_channels != new.latent_channels:
+        raise ValueError(
+            f"expected two decoders of latents with equally many channels, found {old.latent_channels} and "
+            f"{new.latent_channels}"
+        )
     if len(old.channels) != len(new.channels):
         raise ValueError(
-            f"expected two decoders with equally many levels, found {len(old.channels)} and {len(new.channels)}"
+            f"expected as many levels as the decoder to start from has ({len(old.channels)}), found {len(new.channels)}"
         )
     if new.layers < old.layers or (old.conditioned and not new.conditioned):
         raise ValueError(
-            f"expected at least as many layers as the smaller decoder ({old}), and a branch if that decoder has one, "
-            f"found {new}"
+            f"expected at least {old.layers} layers, and a branch if the decoder to start from has one "
+            f"({'it has one' if old.conditioned else 'it has none'}), found {new.layers} layers and "
+            f"{'a' if new.conditioned else 'no'} branch"
         )
     for before, after in zip(old.channels, new.channels, strict=True):
         if after < before or after * old.groups != before * new.groups:
             raise ValueError(
-                f"expected two decoders with normalisation groups of equal size, found {before} channels in "
-                f"{old.groups} groups and {after} channels in {new.groups} groups"
+                f"expected at least {before} channels in normalisation groups of {before // old.groups} channels, as "
+                f"in the decoder to start from, found {after} channels in {new.groups} groups"
             )

@@ -66,7 +66,7 @@ def _of_a_finished_run(run: Path) -> Iterator[None]:
         yield
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise BadInputError(
-            f"{run}: expected {RESULTS} and {RUN} of a finished run, found {type(error).__name__}: {error}"
+            f"{run}: expected {RESULTS} and {RUN} of a finished run, found an error: {type(error).__name__}: {error}"
         ) from None
 
 
@@ -127,9 +127,11 @@ def _results(run: Path) -> Plain:
     results = _json(run / RESULTS, "the file with the results of a run")
     rows = results.get("rows") if isinstance(results, dict) else None
     if not isinstance(rows, list):
-        raise BadInputError(f"{run / RESULTS}: expected a list under the key rows, found none")
+        raise BadInputError(f"{run / RESULTS}: expected a list under the key rows, found no such list")
     if not any("metrics" in line for line in rows):
-        raise BadInputError(f"{run / RESULTS}: expected a table of numbers, found none in {results.get('experiment')}")
+        raise BadInputError(
+            f"{run / RESULTS}: expected a table with numbers, found no numbers in {results.get('experiment')}"
+        )
     return results
 
 
@@ -170,7 +172,9 @@ def _metric(results: Plain, line: Plain, given: str) -> str:
         if given in (metric, titles.get(metric), style.title if style else None):
             return str(metric)
     known = ", ".join(f"{metric} ({titles[metric]})" if metric in titles else metric for metric in line["metrics"])
-    raise BadInputError(f"column: expected one of {known or 'the columns, but nothing was measured'}; found {given}")
+    raise BadInputError(
+        f"column: expected one of {known or 'the measured columns, but this row has none'}; found {given}"
+    )
 
 
 def _items(run: Path, results: Plain, entry: Plain, metric: str, row: str) -> Plain:

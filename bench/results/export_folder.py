@@ -48,7 +48,7 @@ def check_export(config: RunConfig) -> None:
             than `config`.
     """
     if config.out is None:
-        raise BadInputError("out: expected the folder for the files of stage=export, found none; out=DIR sets it")
+        raise BadInputError("out: expected the folder for the files of stage=export, found no value; set out=DIR")
     check_writable(config.out, "out")
     folder = Path(config.out)
     earlier = _earlier(folder)

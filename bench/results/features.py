@@ -101,7 +101,7 @@ def _shards(features: Mapping[str, Features], ids: Sequence[str], dtype: np.dtyp
                 converted = block.astype(dtype)
             if (np.isinf(converted) & np.isfinite(block)).any():
                 raise BadInputError(
-                    f"features_dtype: expected float32, found {dtype}, which is too small for values of {name}"
+                    f"features_dtype: expected float32, found {dtype}, whose range is too small for values of {name}"
                 )
             columns[name] = pyarrow.FixedSizeListArray.from_arrays(converted.ravel(), block.shape[1])
         yield pyarrow.table(columns)
@@ -128,7 +128,8 @@ def _refused(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
         raise BadInputError(
-            f"{path}: expected the files of a run with keep_features=true, found {type(error).__name__}: {error}"
+            f"{path}: expected the files of a run with keep_features=true, found an error: {type(error).__name__}: "
+            f"{error}"
         ) from None
 
 
@@ -141,7 +142,7 @@ def _read_summary(folder: Path, bins: Sequence[tuple[int, int]]) -> Summary:
     checksum = index.pop(CHECKSUM, None)
     if checksum is not None and content_key(index) != checksum:
         raise BadInputError(
-            f"{folder / FOLDER / INDEX}: expected the checksum {checksum:.12}, found another one: the file was changed"
+            f"{folder / FOLDER / INDEX}: expected content with its checksum {checksum:.12}…, found changed content"
         )
     lines = manifest["items"]
     if content_key({"items": lines}) != index["manifest"]:
@@ -176,7 +177,7 @@ def _json(path: Path) -> dict[str, Any]:
         return read_json(path)
     except FileNotFoundError:
         raise BadInputError(
-            f"{path}: expected this file, which a run with keep_features=true writes, found none"
+            f"{path}: expected this file, which a run with keep_features=true writes, found no such file"
         ) from None
 
 
@@ -200,7 +201,7 @@ def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]
         ) from error
     counts = [shard.metadata.num_rows for shard in opened]
     if sum(counts) != count:
-        raise BadInputError(f"{folder}: expected features of {count} items for {row}, found {sum(counts)}")
+        raise BadInputError(f"{folder}: expected features of {count} items for {row}, found features of {sum(counts)}")
     return {
         field.name: Features(
             [Piece(size, partial(_read, path, field.name)) for size, path in zip(counts, paths, strict=True)],

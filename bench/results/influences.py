@@ -132,7 +132,7 @@ def _check(frame: pandas.DataFrame) -> None:
         if frame[name].dtype != np.float32:
             raise ValueError(f"column {name}: the values are {frame[name].dtype}, not float32")
         if np.isinf(frame[name]).any():
-            raise ValueError(f"a number that is not finite in the column {name}")
+            raise ValueError(f"column {name}: a value is infinite")
 
 
 def _influence(lines: pandas.DataFrame, metric: str) -> Influence | None:

@@ -103,8 +103,8 @@ def check_claimed(folder: Path) -> None:
     """
     if not (folder / STARTED).is_file():
         raise BadInputError(
-            f"out: expected that the folder {folder} of this run is kept, found that it was removed or replaced; run "
-            "the same command again to continue from the results in the store"
+            f"out: expected the folder {folder} in which this run started, found that this folder was removed or "
+            "replaced; run the same command again to continue from the results in the store"
         )
 
 
@@ -196,7 +196,7 @@ def refuse_another_run(
     """
     expected = content["experiment"]
     if earlier.get("experiment") != expected:
-        found = earlier.get("experiment") or "an unreadable run.json"
+        found = earlier.get("experiment") or "a missing or unreadable run.json"
         raise BadInputError(
             f"out: expected an empty folder or an earlier run of {expected}, found {found} in {folder}; "
             f"{allowing} allows this folder"

@@ -379,9 +379,9 @@ def check_file(path: Path, seals: Mapping[str, str]) -> None:
     if expected is None:
         return
     if not path.is_file():
-        raise BadInputError(f"{path}: expected this file, which run.json lists, found none")
+        raise BadInputError(f"{path}: expected this file, which run.json lists, found no such file")
     if file_sha256(path) != expected:
-        raise BadInputError(f"{path}: expected this file as the run wrote it, found that it was changed after the run")
+        raise BadInputError(f"{path}: expected the content whose SHA-256 is in run.json, found changed content")
 
 
 # --- readers
@@ -456,5 +456,5 @@ def refuse_twice(names: list[str], place: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise BadInputError(f"{place} {name}: expected it once, found it twice")
+            raise BadInputError(f"{place} {name}: expected one entry with this name, found two")
         seen.add(name)

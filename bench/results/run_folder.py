@@ -1,4 +1,7 @@
-"""The result that a run returns, names of a run's files, and a function that removes machine-dependent paths."""
+"""The result that a run returns, the names of a run's files, and a function for paths in saved data.
+
+The function replaces the path of the assets folder, so that equal runs on different machines save equal data.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def read_stamps(run: Path) -> Stamps:
     try:
         results = read_results(path)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected the results of a run, found no file") from None
+        raise BadInputError(f"{path}: expected the results of a run, found no such file") from None
     return Stamps("", {}) if is_layers(results) else stamps_of(results, path)
 
 
@@ -69,17 +69,23 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
     stamps = {metric: entry["protocol"] for metric, entry in entries if entry["value"] is not None}
     known = {key: Protocol.of(settings) for key, settings in results.get("protocols", {}).items()}
     for metric, stamp in stamps.items():
-        if stamp is None or stamp not in known:
+        if stamp is None:
             raise BadInputError(
-                f"{path}: expected the protocol of {metric} under the key protocols, found {stamp or 'none'}"
+                f"{path}: expected the hash of a protocol with each value of {metric}, found a value without a hash"
+            )
+        if stamp not in known:
+            raise BadInputError(
+                f"{path}: the key protocols: expected the protocol with the hash {stamp[:12]}…, to which {metric} "
+                "refers, found no such protocol"
             )
         if known[stamp].hash != stamp:
             raise BadInputError(
-                f"{path}: expected {stamp[:12]}… as the hash of the protocol of {metric}, found another one"
+                f"{path}: expected a protocol of {metric} with the hash {stamp[:12]}…, found a protocol with the hash "
+                f"{known[stamp].hash[:12]}…"
             )
     manifest = results.get("manifest", "")
     if stamps and not manifest:
-        raise BadInputError(f"{path}: expected the hash of the list of measured items (manifest), found none")
+        raise BadInputError(f"{path}: expected the hash of the measured items under the key manifest, found no hash")
     protocols = {metric: known[stamp] for metric, stamp in stamps.items() if stamp is not None}
     stated = results["protocol"]["fields"] if "protocol" in results else {}
     return Stamps(manifest, protocols, {name: stated[name] for name in PICTURES if name in stated})
@@ -129,7 +135,7 @@ def unlike(new: Stamps, old: Stamps) -> str | None:
         if name in old.pictures and name in new.pictures and old.pictures[name] != new.pictures[name]
     ]
     if new.manifest != old.manifest:
-        manifest = f"manifest: expected {old.manifest[:12] or 'none'}, found {new.manifest[:12] or 'none'}"
+        manifest = f"manifest: expected {old.manifest[:12] or 'no hash'}, found {new.manifest[:12] or 'no hash'}"
         return f"{manifest} ({'; '.join(apart)})" if apart else manifest
     if apart:
         return f"protocol: {'; '.join(apart)}"

@@ -56,7 +56,8 @@ class Request:
 
     @contextmanager
     def ends_at_once(self) -> Iterator[None]:
-        """Let the request end the `with` block at once. The caller must be able to repeat the block later.
+        """Raise `TerminatedError` as soon as SIGTERM arrives during the `with` block, or at its start if SIGTERM has
+        arrived before. The block is then unfinished, so the caller must be able to repeat it later.
 
         Raises:
             TerminatedError: SIGTERM arrived during the block or before it.

@@ -71,7 +71,7 @@ def parse_json(text: str | bytes, place: str) -> Any:
         if SURROGATE.search(plain):
             json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate raises ValueError here
     except RecursionError:
-        raise BadInputError(f"{place}: expected JSON with at most {DEEPEST} nested levels, found more") from None
+        raise BadInputError(f"{place}: expected JSON with at most {DEEPEST} nested levels, found more levels") from None
     except ValueError as error:  # json and UTF-8 decoding raise it
         raise BadInputError(f"{place}: expected JSON, found an error: {error}") from None
     return content
@@ -88,7 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise BadInputError(f"{path}: expected a JSON file, found something that is not a regular file")
+            raise BadInputError(f"{path}: expected a JSON file, found a folder or a special file")
         if status.st_size > LARGEST_FILE:
             raise BadInputError(
                 f"{path}: expected a JSON file of at most {LARGEST_FILE} bytes, found {status.st_size} bytes"
@@ -167,7 +167,7 @@ def _first(errors: list[ErrorDetails]) -> str:
     first = errors[0]
     key = ".".join(str(part) for part in first["loc"]) or "the whole content"
     if first["type"] == "missing":
-        return f"expected the key {key}, found none"
+        return f"expected the key {key}, found no such key"
     expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{key}: expected {expected}, found {_shown(first['input'])}"
 
@@ -183,7 +183,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise _DamageError(f"the key {_shown(twice)} twice in one object")
+        raise _DamageError(f"the key {_shown(twice)} occurs twice in one object")
     return found
 
 

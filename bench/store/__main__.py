@@ -58,12 +58,13 @@ def _store(given: argparse.Namespace) -> Path:
         raise BadInputError(f"{name}: expected the path of a store, found an empty text")
     root = Path(text)
     if not root.is_dir():
-        found = f"a file at {root}" if os.path.lexists(root) else f"nothing at {root}"
+        found = f"a file at {root}" if os.path.lexists(root) else f"no folder at {root}"
         raise BadInputError(f"{name}: expected the folder of a store, found {found}")
     if (getattr(given, "delete", False) or getattr(given, "repair", False)) and not is_store(root):
         raise BadInputError(
-            f"{name}: expected a store, found no file {MARKER} in {root}; if an older version made "
-            f"this store, a run with paths.store={root} adds the file, unless the folder also contains other files"
+            f"{name}: expected a store, found no file {MARKER} in {root}; if an older version of "
+            f"this program made the store, a run with paths.store={root} adds this file, unless the store also "
+            "contains other files"
         )
     return root
 

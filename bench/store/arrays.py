@@ -253,7 +253,7 @@ class Store:
                         busy.append(block)
             if busy:
                 log.info(
-                    "%s: waiting for other processes, which are making %d of %d blocks", kind, len(busy), len(blocks)
+                    "%s: waiting for other processes, which are computing %d of %d blocks", kind, len(busy), len(blocks)
                 )
             waiting = busy
 
@@ -290,8 +290,8 @@ def _described(kind: str, found: Mapping[P, Arrays], missing: Sequence[P]) -> st
     if not found or not all(isinstance(part, str) for part in (*found, *missing)):
         return kind
     return (
-        f"{kind} of the kinds {', '.join(map(str, missing))} (an earlier version of this program did not save them as "
-        "files of their own)"
+        f"{kind} of the kinds {', '.join(map(str, missing))} (an earlier version of this program did not save them in "
+        "separate files)"
     )
 
 

@@ -67,7 +67,7 @@ class Fact:
             return None
         if note.get("sha256") != content_key(note["found"]):
             log.warning(
-                "store: %s: expected unchanged content, found content with another SHA-256; the "
+                "store: %s: expected content that matches its SHA-256, found changed content; the "
                 "value is measured again",
                 self._path,
             )

@@ -38,7 +38,7 @@ def put_aside(path: Path) -> None:
     except OSError as error:
         log.warning("store: %s is damaged, and cannot be renamed: %s", path, error)
     else:
-        log.warning("store: %s is damaged; it is renamed to %s, and its content is made again", path, aside.name)
+        log.warning("store: %s is damaged; it is renamed to %s, and its content is created again", path, aside.name)
 
 
 def removed(path: Path) -> None:

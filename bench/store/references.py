@@ -155,13 +155,13 @@ def read_uses(root: Path) -> Iterator[tuple[Path, Use]]:
         except FileNotFoundError:
             if path.is_symlink():
                 raise BadInputError(
-                    f"{path}: expected a file that lists what a run uses, found a broken link"
+                    f"{path}: expected a file that lists which content a run uses, found a broken link"
                 ) from None
             continue
         except BadInputError as error:
             raise BadInputError(
-                f"{error}; this file lists the content of the store that a run uses; delete it, and the run writes it "
-                "again at its next start"
+                f"{error}; this file lists which content of the store a run uses; delete the file, and the run "
+                "writes the file again at its next start"
             ) from None
         keys = {kind: frozenset(names) for kind, names in found["keys"].items()}
         yield path, Use(found["experiment"], found["out"], found["host"], found["started"], keys)

@@ -39,7 +39,7 @@ def sweep_jobs(words: list[str]) -> list[Job]:
     overrides = parse_all(words, sweep=True)
     swept = [override for override in overrides if override.is_sweep_override()]
     if not swept:
-        raise BadInputError("-m: expected an override with several values, such as seed=0,1,2, found none")
+        raise BadInputError("-m: expected an override with several values, such as seed=0,1,2, found no such override")
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     keys = [override.get_key_element() for override in swept]
     values = [list(override.sweep_string_iterator()) for override in swept]

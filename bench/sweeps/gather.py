@@ -1,11 +1,13 @@
-"""The command `python -m bench.gather DIR`, which makes one table of several runs, and a figure if costs are known.
+"""The command `python -m bench.gather DIR`, which makes one table of several runs.
+
+It also draws a figure of quality against cost if the costs are known and all runs have the same items.
 
 DIR contains one folder for each job, with a file `job.json`. A job that failed has one line in the table, which
 contains the reason instead of numbers. A job whose numbers cannot be compared also has one line with the reason.
 
-The numbers of a job cannot be compared if they have no stamps, or if their stamps differ from the stamps of the first
-job. Different stamps are accepted if the sweep changes a key that chooses items or protocols. If the jobs have
-different items, each line of the table also has the first digits of the manifest's hash.
+The numbers of a measured table cannot be compared if they have no stamps, or if their stamps differ from the stamps of
+the first job. Different stamps are accepted if the sweep changes a key that chooses items or protocols. If the jobs
+have different items, each line of the table also has the first digits of the manifest's hash.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def gather(folder: Path) -> list[str]:
     """
     jobs = sorted(folder.glob(f"*/{JOB}"), key=lambda path: (len(path.parent.name), path.parent.name))
     if not jobs:
-        raise BadInputError(f"{folder}: expected folders of jobs, each with its {JOB}, found none")
+        raise BadInputError(f"{folder}: expected folders of jobs, each with the file {JOB}, found no such folder")
     lines: list[pandas.DataFrame] = []
     problems: list[str] = []
     first: Stamps | None = None
@@ -113,9 +115,9 @@ def _without_end(folder: Path, ended: set[str]) -> list[str]:
     """
     started = read_if_there(folder / STARTED)
     jobs = started.get("config") if started.get("experiment") == SWEEP else None
-    why = "the job still runs, or it was ended before it could write the record"
+    why = "the job still runs, or it was ended before it could write the file"
     return [
-        f"job {name}: expected a record of how the job ended, found none; {why}"
+        f"job {name}: expected the file {JOB}, which records how the job ended, found no such file; {why}"
         for name in (jobs if isinstance(jobs, dict) else {})
         if name not in ended
     ]
@@ -131,20 +133,20 @@ def _job(folder: Path) -> JobFile:
     try:
         return read_json_as(path, JobFile)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected a record of how the job ended, found no file") from None
+        raise BadInputError(f"{path}: expected a record of how the job ended, found no such file") from None
 
 
 def _read_csv(path: Path, *columns: str) -> pandas.DataFrame:
     try:
         found = pandas.read_csv(path)
     except (OSError, ValueError) as error:
-        raise BadInputError(f"{path}: expected a table, found {error}") from None
+        raise BadInputError(f"{path}: expected a table, found an error: {error}") from None
     if found.empty:
-        raise BadInputError(f"{path}: expected a table, found no line below its headings")
+        raise BadInputError(f"{path}: expected a table with lines below its headings, found no line")
     missing = [name for name in columns if name not in found]
     if missing:
         raise BadInputError(
-            f"{path}: expected a column {missing[0]}, found the columns {', '.join(map(str, found))[:80]}"
+            f"{path}: expected the column {missing[0]}, found the columns {', '.join(map(str, found))[:80]}"
         )
     return found
 
@@ -179,7 +181,7 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
         reason = None if first is None else unlike(stamps, first)
         if reason is not None and not STAMPING & {group_of(key) for key in job["chosen"]}:
             raise BadInputError(
-                f"{folder / RESULTS}: expected the items and protocols of the first job, found others: {reason}"
+                f"{folder / RESULTS}: expected the items and protocols of the first job, found a difference: {reason}"
             )
         found = _read_csv(folder / "table.csv", "row").copy()  # copied into one block, because many columns are added
         costs = _costs(folder)

@@ -109,7 +109,7 @@ def _schema(target: str) -> Any:
     from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
 
     if name not in ("SlurmLauncher", "LocalLauncher"):
-        raise BadInputError(f"hydra/launcher: expected submitit_slurm, submitit_local or ray, found {target}")
+        raise BadInputError(f"hydra/launcher: expected submitit_slurm, submitit_local, ray or basic, found {target}")
     return SlurmQueueConf if name == "SlurmLauncher" else LocalQueueConf
 
 
@@ -143,8 +143,8 @@ class Work:
             if type(error).__name__ != OUT_OF_TIME:  # Ray's jobs run without submitit
                 raise
             raise RunFailedError(
-                "the job ran out of time (hydra.launcher.timeout_min) and was not queued again, because that had "
-                "happened hydra.launcher.max_num_timeout times; run the same command again to continue"
+                "the job ran out of time (hydra.launcher.timeout_min) and was not queued again, because "
+                "hydra.launcher.max_num_timeout allows no further attempt; run the same command again to continue"
             ) from error
 
     def checkpoint(self) -> Any:
@@ -183,7 +183,7 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
     for program in ("sbatch", PROGRAM) if slurm else ():
         if shutil.which(program) is None:
             raise BadInputError(
-                f"hydra/launcher=submitit_slurm: expected the program {program} on this machine, found none"
+                f"hydra/launcher=submitit_slurm: expected the program {program} on this machine, found no such program"
             )
     cluster = "slurm" if slurm else "local"
     options = {"slurm_max_num_timeout": retries} if slurm else {}

@@ -107,11 +107,11 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
         for metric, style in measure["metrics"].items():
             key = f"metrics.measures.{name}.metrics"
             if metric in styles:
-                raise BadInputError(f"{key}: expected a new name, found {metric}, the name of another metric")
+                raise BadInputError(f"{key}: expected a name that no other metric has, found {metric}")
             if not (metric and metric.isprintable()) or MetricName.parse(metric).metric != metric:
                 raise BadInputError(
-                    f"{key}: expected a name without an ending such as _hole_only or _40_50, which stand for variants "
-                    f"and mask areas, found {metric or 'an empty name'}"
+                    f"{key}: expected a printable name without an ending such as _hole_only or _40_50, which stand for "
+                    f"variants and mask areas, found {metric or 'an empty name'}"
                 )
             styles[metric] = Metric(**style)
     return styles
@@ -233,10 +233,13 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRI
             kind, or a row names a label that the paper's table does not have.
     """
     if not any(row.method is not None for row in rows.values()):
-        raise BadInputError("row: expected a list of at least one row to measure, found none")
+        raise BadInputError("row: expected at least one row that is measured, found no such row")
     for metric in (*spec.columns, *spec.readings, *spec.beside):
         if style_of(metric, styles) is None:
-            raise BadInputError(f"table.columns: expected some of {', '.join(styles)}, found {metric}")
+            raise BadInputError(
+                f"table.columns, table.readings, table.beside: expected names from this list: {', '.join(styles)}; "
+                f"found {metric}"
+            )
     for name, figure in spec.figures.items():
         if figure.kind not in FIGURES:
             raise BadInputError(f"table.figures.{name}.kind: expected one of {', '.join(FIGURES)}, found {figure.kind}")
@@ -296,7 +299,8 @@ class TableDesign:
     @property
     def profile_shown(self) -> str:
         """Name of the profile. If overrides change the paper's table, they follow the name in parentheses."""
-        return f"{self.profile}, custom ({', '.join(self.custom)})" if self.custom else self.profile
+        is_changed = self.custom and self.spec.number
+        return f"{self.profile}, custom ({', '.join(self.custom)})" if is_changed else self.profile
 
 
 @dataclass(frozen=True)
@@ -361,7 +365,7 @@ def build_table(
     )
     reference = label_of(rows[spec.reference], spec) if spec.reference and spec.reference in measured else ""
     return Table(
-        spec.number,
+        spec.number or None,
         spec.title,
         design.profile_shown,
         columns,

@@ -172,7 +172,7 @@ def print_grid(grid: Grid, title: str, console: Console) -> None:
         console.print(shown)
     if fitting < len(grid.heads):
         left_out = ", ".join(one_line(head) for head in grid.heads[fitting:])
-        console.print(Text(f"These columns do not fit: {left_out}."))
+        console.print(Text(f"These columns do not fit into the width of the terminal: {left_out}."))
 
 
 def _on_lines(text: str) -> str:

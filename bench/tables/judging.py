@@ -77,7 +77,8 @@ def judge(
     unknown = set(structure or {}) - outside
     if unknown:
         raise ValueError(
-            f"these ids belong to no statement that is decided outside a table: {', '.join(sorted(unknown))}"
+            "the argument structure: expected ids of statements that are decided outside a table, found "
+            f"{', '.join(sorted(unknown))}"
         )
     outcomes = {key: _judged_outside(value) for key, value in (structure or {}).items()}
     if latents:

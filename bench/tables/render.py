@@ -182,7 +182,8 @@ def _published(row: TableRow, column: Column) -> str:
 def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
     """Return the grid with the title `beside the table`, which shows each measured row's further metrics.
 
-    For a table of the paper, it also shows how many steps the row's decoder was trained.
+    It also shows how many steps the row's decoder was trained, if this is known for any row or if the table is one of
+    the paper's.
 
     Args:
         table: table with the measured values.
@@ -190,7 +191,7 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
     """
     shown = [name for name in table.beside if names is None or name in names or name not in METRICS]
     rows = [row for row in table.rows if row.measured]
-    trained = table.number is not None  # only rows of the paper's tables have decoders that were trained
+    trained = table.number is not None or any(row.training for row in rows)
     heads = ["Beside the table", *(["training steps"] if trained else []), *(_title(table, name) for name in shown)]
     lines = [
         [row.label, *([row.training or "–"] if trained else []), *(_detail(table, row, name) for name in shown)]

@@ -158,7 +158,7 @@ class SeedStudy:
             tables = {int(number): _table(table) for number, table in study.get("tables", {}).items()}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BadInputError(
-                f"{folder / SEEDS}: expected a study of training seeds, found {type(error).__name__}: {error}"
+                f"{folder / SEEDS}: expected a study of training seeds, found an error: {type(error).__name__}: {error}"
             ) from None
         return cls(tables, card.get("recipes_tried", {}), card.get("sha256", {}))
 

@@ -51,12 +51,12 @@ def read_checkpoint(path: Path, *, settings: str) -> dict[str, Any]:
         found = state["settings"]
     except Exception as error:  # a broken pickle can raise any error
         raise BadInputError(
-            f"{path}: expected a whole checkpoint, found a damaged one ({type(error).__name__}); once it is removed, "
-            "the training resumes from the previous one, or starts again"
+            f"{path}: expected a complete checkpoint, found a damaged file ({type(error).__name__}); remove the file, "
+            "and the training continues from the previous checkpoint or, if there is none, from the start"
         ) from None
     if found != settings:
         raise BadInputError(
-            f"{path}: expected a checkpoint of a training with the same settings, found other settings; remove it or "
-            "choose another folder"
+            f"{path}: expected a checkpoint of a training with the same settings, found other settings; remove the "
+            "file or choose another folder"
         )
     return state

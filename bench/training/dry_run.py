@@ -177,8 +177,8 @@ def try_out(
             memory = meter.before + state + each * max(0, least - meter.before - state)
     except torch.OutOfMemoryError as error:
         raise BadInputError(
-            f"training.at_once: expected fewer items at once, or auto for one process, found {recipe.at_once} for "
-            f"{processes} processes, which do not fit the memory of {describe(device)}"
+            f"training.at_once: expected items that fit into the memory of {describe(device)}, found {recipe.at_once} "
+            f"with processes={processes}; choose a smaller number, or auto if only one process trains"
         ) from error
     return TrainingTrial(
         tried, used, share * seconds[False], share * seconds[kinds[-1]], memory=memory, device=describe(device)

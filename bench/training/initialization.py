@@ -50,10 +50,16 @@ def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
         sizes: sizes of the decoder that starts with these weights.
 
     Raises:
-        BadInputError: the two decoders have different numbers of levels, or normalisation groups of different sizes; or
-            the decoder of `sizes` has fewer channels or layers than the decoder of `start`; or only the decoder of
-            `start` has a branch.
+        BadInputError: the two decoders read latents with another number of channels or another factor; they have
+            normalisation groups of different sizes; the decoder of `sizes` has fewer channels or layers than the
+            decoder of `start`; or only the decoder of `start` has a branch.
     """
+    if (start.latent_channels, start.factor) != (sizes.latent_channels, sizes.factor):
+        raise BadInputError(
+            f"start: expected a decoder of latents with {sizes.latent_channels} channels and the factor "
+            f"{sizes.factor}, like those of the first stage, found one of latents with {start.latent_channels} "
+            f"channels and the factor {start.factor}; start=null starts from random weights"
+        )
     try:
         check_widening(start, sizes)
     except ValueError as error:
@@ -143,7 +149,10 @@ def start_readout(decoder: Any, *, constant: float) -> None:
     norm, readout, last = decoder.conv_norm_out, decoder.conv_out, decoder.up_blocks[-1].resnets[-1].conv2
     size = norm.num_channels // norm.num_groups
     if size < 2 * COLOURS + 2:
-        raise ValueError(f"a linear readout needs groups of {2 * COLOURS + 2} channels or more, found {size}")
+        raise ValueError(
+            f"the last normalisation of the decoder: expected groups of {2 * COLOURS + 2} channels or more, found "
+            f"{size}"
+        )
     deviation = constant * (2 / size) ** 0.5
     nn.init.zeros_(readout.weight)
     nn.init.zeros_(readout.bias)

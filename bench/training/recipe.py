@@ -112,16 +112,20 @@ class DecoderRecipe:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}")
         if self.at_once != AUTO and (not isinstance(self.at_once, int) or self.at_once < 1):
-            raise ValueError(f"at_once: expected 1 or more, or {AUTO}, found {self.at_once}")
+            raise ValueError(f"at_once: expected a whole number of 1 or more, or {AUTO}, found {self.at_once}")
         if self.learning_rate <= 0 or self.pretrained_rate < 0:
-            raise ValueError(f"learning_rate: expected more than 0, found {self.learning_rate}")
+            raise ValueError(
+                "learning_rate, pretrained_rate: expected a learning_rate above 0 and a pretrained_rate of 0 or more, "
+                f"found {self.learning_rate} and {self.pretrained_rate}"
+            )
         if isinstance(self.at_once, int) and self.batch_size % self.at_once:
-            raise ValueError(f"at_once: expected a divisor of batch_size {self.batch_size}, found {self.at_once}")
+            raise ValueError(f"at_once: expected a divisor of batch_size ({self.batch_size}), found {self.at_once}")
         if not 0 <= self.full_share <= 1:
-            raise ValueError(f"full_share: expected a share in [0, 1], found {self.full_share}")
+            raise ValueError(f"full_share: expected a number from 0 to 1, found {self.full_share}")
         if self.full_masks == "alternating" and self.full_share != 0.5:
             raise ValueError(
-                f"full_share: expected 0.5, because every second alternating mask is full, found {self.full_share}"
+                f"full_share: expected 0.5, because full_masks=alternating makes every second mask full, found "
+                f"{self.full_share}"
             )
         for name, allowed in (("full_masks", FULL_MASKS), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:

@@ -80,7 +80,7 @@ def check_at_once(recipe: DecoderRecipe, processes: int) -> None:
         raise BadInputError(f"training.at_once: expected a number, because {processes} processes train, found {AUTO}")
     if isinstance(recipe.at_once, int) and recipe.at_once % processes:
         raise BadInputError(
-            f"training.at_once: expected a multiple of {processes} (one share for each process), found {recipe.at_once}"
+            f"training.at_once: expected a multiple of {processes}, the number of processes, found {recipe.at_once}"
         )
 
 
@@ -456,8 +456,8 @@ def named_workers() -> Iterator[None]:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise RunFailedError(
-            f"a process that loads pictures died, possibly because memory ran out ({error}); run the same "
-            "command again with more memory or fewer processes (workers=N) to continue from the last checkpoint"
+            f"a process that loads pictures ended, possibly for lack of memory ({error}); to continue from the last "
+            "checkpoint, run the same command again with more memory or with fewer such processes (workers=N)"
         ) from None
     except BadInputError as error:
         said = str(error).rpartition(f"{BadInputError.__module__}.{BadInputError.__name__}: ")[2]

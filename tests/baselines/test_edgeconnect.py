@@ -122,6 +122,6 @@ def test_files_of_other_networks_are_refused(files: tuple[str, str], tmp_path: P
     with pytest.raises(BadInputError, match=r"EdgeModel_gen\.pth: expected weights of EdgeConnect's inpainting gen"):
         EdgeConnect(files[0], files[0])
     with pytest.raises(
-        BadInputError, match=r"dis\.pth: expected only named tensors, found int for the name 'iteration'"
+        BadInputError, match=r"dis\.pth: expected only tensors with names, found int under the name 'iteration'"
     ):
         EdgeConnect(saved(tmp_path / "dis.pth", {"iteration": 3, "discriminator": {}}), files[1])

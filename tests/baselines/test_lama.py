@@ -137,7 +137,7 @@ def test_sides_are_padded_by_mirroring_to_a_multiple(checkpoint: str) -> None:
 
 @pytest.mark.blackbox
 def test_files_of_other_networks_are_refused(checkpoint: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"missing\.ckpt: expected a weight file, found none"):
+    with pytest.raises(BadInputError, match=r"missing\.ckpt: expected a weight file, found no such file"):
         LaMa(str(tmp_path / "missing.ckpt"))
     other = saved(tmp_path / "other.ckpt", {"state_dict": {"decoder.weight": torch.ones(2)}})
     with pytest.raises(BadInputError, match=r"other\.ckpt: expected weights of LaMa's generator, found other tensors"):

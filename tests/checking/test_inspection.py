@@ -111,7 +111,7 @@ def zipped(file: Path, name: str) -> bytes:
         (".safetensors", lambda _: b"<html>Too many requests</html>", "a damaged safetensors file"),
         (".safetensors", lambda file: write_tensors(file, WHOLE_FILE).read_bytes()[:-1], "a damaged safetensors file"),
         (".safetensors", lambda file: write_tensors(file, {}).read_bytes(), "a safetensors file without any tensor"),
-        (".txt", lambda _: b"notes", "expected one of the endings"),
+        (".txt", lambda _: b"notes", "expected a name with one of the endings"),
     ],
 )
 def test_a_single_file_that_is_empty_cut_or_foreign_is_named(
@@ -179,13 +179,13 @@ def test_the_weights_of_a_decoder_are_compared_with_its_sizes(tmp_path: Path) ->
     weights = folder / "diffusion_pytorch_model.safetensors"
     shutil.copy(MINI / "metric_features" / weights.name, weights)
     (message,) = said(asset, folder)
-    assert "expected a decoder, found none among" in message
+    assert "expected the tensors of a decoder, found" in message
     (message,) = said(asset, weights)
-    assert message.startswith("expected a decoder, found none among")
+    assert message.startswith("expected the tensors of a decoder, found")
     (tmp_path / "empty").mkdir()
     assert said(asset, tmp_path / "empty") == ["a folder without config.json"]
     (message,) = said(read_assets()["decoder_base"], tmp_path / "empty")
-    assert message.endswith("config.json: expected a file with a network's sizes, found no file")
+    assert message.endswith("config.json: expected a file with the settings of a network, found no such file")
 
 
 def test_a_moving_average_is_named_where_the_released_script_uses_raw_weights(tmp_path: Path) -> None:

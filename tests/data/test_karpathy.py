@@ -193,7 +193,10 @@ def test_an_unknown_split_is_named_with_the_known_ones(root: Path) -> None:
         ('{"images": {}}', r"dataset_coco\.json: images: expected a valid list, found an object"),
         ('{"images": []}', r"dataset\.pictures\.split: expected a split with images in .*, found val"),
         ('{"images": [3]}', r"dataset_coco\.json: images\.0: expected .*, found 3$"),
-        ('{"images": [{"split": "val"}]}', r"dataset_coco\.json: expected the key images\.0\.cocoid, found none"),
+        (
+            '{"images": [{"split": "val"}]}',
+            r"dataset_coco\.json: expected the key images\.0\.cocoid, found no such key",
+        ),
     ],
 )
 def test_a_broken_file_of_captions_is_named(copy: Path, text: str, message: str) -> None:

@@ -217,7 +217,7 @@ def test_a_file_that_is_not_a_manifest_is_bad_input(
 def test_missing_or_broken_items_are_bad_input(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = manifests(store)["given"]
     assert main(["verify", str(path), str(tmp_path / "data")]) == BAD_INPUT
-    assert "expected the prepared items that the manifest lists in a folder below" in capsys.readouterr().err
+    assert "expected a folder with the prepared items of this manifest below" in capsys.readouterr().err
     (path.parent / "items.arrow").write_bytes(b"no table")
     assert main(["verify", str(path)]) == BAD_INPUT
     assert "items.arrow: expected prepared items, found " in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_a_folder_and_an_array_are_not_paired_by_guessing(tmp_path: Path) -> Non
 
 
 def test_another_number_of_arrays_is_refused() -> None:
-    with pytest.raises(BadInputError, match="edited mine: expected 3 pictures, as many as in truth, found 2"):
+    with pytest.raises(BadInputError, match="edited mine: expected 3, one for each picture in truth, found 2"):
         pair(PIXELS, {"mine": PIXELS[:2]}, None)
 
 

@@ -42,7 +42,8 @@ class Made(nn.Module):
 
 EXPECTED_IMAGE = "expected an image 1×3×16×16 from the decoder"
 EXPECTED_FLOATS = "expected floating-point numbers roughly in [-1, 1] from the decoder"
-NOT_FINITE = "expected that the decoder makes numbers roughly in [-1, 1], found values that are not finite"
+NOT_FINITE = "expected finite values roughly in [-1, 1] from the decoder, found NaN or infinite values"
+ELSEWHERE = "expected that the decoder makes its image on cpu, found an image on meta"
 UNCHANGED = "expected that the decoder leaves its input {} unchanged, found a change"
 
 BROKEN: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
@@ -57,7 +58,7 @@ BROKEN: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
     "bytes": (lambda z, x: (255 * x).byte(), f"{EXPECTED_FLOATS}, found uint8"),
     "integers": (lambda z, x: x.long(), f"{EXPECTED_FLOATS}, found int64"),
     "complex": (lambda z, x: x.to(torch.complex64), f"{EXPECTED_FLOATS}, found complex64"),
-    "another device": (lambda z, x: x.to("meta"), "expected that the decoder makes its image on cpu, found it on meta"),
+    "another device": (lambda z, x: x.to("meta"), ELSEWHERE),
     "NaN": (lambda z, x: x * float("nan"), NOT_FINITE),
     "infinity": (lambda z, x: x + float("inf"), NOT_FINITE),
     "its picture changed": (lambda z, x: x.mul_(0.5), UNCHANGED.format("image")),
@@ -110,7 +111,8 @@ def test_a_decoder_that_draws_random_numbers_causes_a_warning(caplog: pytest.Log
 
 
 EXPECTED_LATENTS = (
-    f"generator.sample: expected latents of the shape 1×C×h×w, where h and w are equal and {SIDE} is a multiple of them"
+    "the method generator.sample(): expected latents of the shape 1×C×h×w, where h and w are equal and "
+    f"{SIDE} is a multiple of them"
 )
 
 
@@ -137,14 +139,14 @@ class Sized:
         (Sized(torch.zeros(1, 4, 5, 5)), f"{EXPECTED_LATENTS}, found 1×4×5×5"),
         (Sized(torch.zeros(2, 4, 4, 4)), f"{EXPECTED_LATENTS}, found 2×4×4×4"),
         (Sized(torch.zeros(4, 4)), f"{EXPECTED_LATENTS}, found 4×4"),
-        (Sized(None), "generator.sample: expected a tensor of the shape 1×C×h×w"),
-        (Sized(torch.zeros(1, 4, 4, 4).long()), "generator.sample: expected finite floating-point numbers"),
+        (Sized(None), "the method generator.sample(): expected a tensor of the shape 1×C×h×w"),
+        (Sized(torch.zeros(1, 4, 4, 4).long()), "the method generator.sample(): expected finite floating-point"),
         (Sized(torch.full((1, 4, 4, 4), torch.nan)),
-         "generator.sample: expected finite floating-point numbers, found values that are not finite"),
+         "the method generator.sample(): expected finite floating-point numbers, found values that are not finite"),
         (Sized(torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 2, 2)),
-         "generator.encode: expected latents of the shape 1×4×4×4, found 1×4×2×2"),
+         "the method generator.encode(): expected latents of the shape 1×4×4×4, found 1×4×2×2"),
         (Sized(torch.zeros(1, 4, 4, 4), torch.zeros(1, 3, 4, 4)),
-         "generator.encode: expected latents of the shape 1×4×4×4, found 1×3×4×4"),
+         "the method generator.encode(): expected latents of the shape 1×4×4×4, found 1×3×4×4"),
     ],
 )  # fmt: skip
 def test_latents_of_another_shape_are_named(generator: Sized, said: str) -> None:
@@ -175,26 +177,28 @@ def checked(measure: Any, **spec: Any) -> None:
     check_measure("mine", measure, spec, image, (255 * image).byte(), torch.ones(2, 1, SIDE, SIDE), [None, None])
 
 
-EXPECTED_ARRAY = "array x from keep: expected an array of 2 real values or 2 rows of features for 2 items"
+EXPECTED_ARRAY = (
+    "the array x from the method keep(): expected an array of 2 real values or 2 rows of features for 2 items"
+)
 
 
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ({"x": np.zeros(1)}, f"{EXPECTED_ARRAY}, found 1 of float64"),
+        ({"x": np.zeros(1)}, f"{EXPECTED_ARRAY}, found 1 of the type float64"),
         ({"x": np.float64(0)}, f"{EXPECTED_ARRAY}, found float64"),
-        ({"x": torch.zeros(1)}, f"{EXPECTED_ARRAY}, found 1 of float32"),
-        ({"x": torch.zeros(2, 3, 4)}, f"{EXPECTED_ARRAY}, found 2×3×4 of float32"),
+        ({"x": torch.zeros(1)}, f"{EXPECTED_ARRAY}, found 1 of the type float32"),
+        ({"x": torch.zeros(2, 3, 4)}, f"{EXPECTED_ARRAY}, found 2×3×4 of the type float32"),
         ({"x": torch.zeros(2, dtype=torch.bfloat16)}, "a dictionary of numpy arrays or tensors, found TypeError"),
         ({"x": [0.0, 0.0]}, f"{EXPECTED_ARRAY}, found list"),
-        ({"x": np.zeros((2, 3, 4))}, f"{EXPECTED_ARRAY}, found 2×3×4 of float64"),
-        ({"x": np.zeros(2, complex)}, f"{EXPECTED_ARRAY}, found 2 of complex128"),
-        ({"x": np.array(["a", "b"])}, f"{EXPECTED_ARRAY}, found 2 of <U1"),
-        ({"x": np.full((2, 3), np.nan)}, "array x from keep: expected that the measure returns finite features"),
-        ({"x": np.full(2, np.inf)}, "array x from keep: expected finite values, or NaN for an item that cannot be"),
-        (np.zeros(2), "expected that keep returns a dictionary of numpy arrays or tensors, found ndarray"),
-        ({"y": np.zeros(2)}, "expected that keep returns the array x with one value for each item, found y (values)"),
-        ({}, "expected that keep returns the array x with one value for each item, found no array"),
+        ({"x": np.zeros((2, 3, 4))}, f"{EXPECTED_ARRAY}, found 2×3×4 of the type float64"),
+        ({"x": np.zeros(2, complex)}, f"{EXPECTED_ARRAY}, found 2 of the type complex128"),
+        ({"x": np.array(["a", "b"])}, f"{EXPECTED_ARRAY}, found 2 of the type <U1"),
+        ({"x": np.full((2, 3), np.nan)}, "the array x from the method keep(): expected finite features"),
+        ({"x": np.full(2, np.inf)}, "the array x from the method keep(): expected finite values, or NaN for an item"),
+        (np.zeros(2), "expected that the method keep() returns a dictionary of numpy arrays or tensors, found ndarray"),
+        ({"y": np.zeros(2)}, "keep() returns the array x with one value for each item, found y (values)"),
+        ({}, "expected that the method keep() returns the array x with one value for each item, found no array"),
     ],
 )  # fmt: skip
 def test_a_measure_that_breaks_its_promise_is_named(found: Any, said: str) -> None:
@@ -212,7 +216,7 @@ def test_a_set_metric_without_its_features_is_refused() -> None:
 def test_a_measure_without_values_causes_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         checked(Kept({"x": np.full(2, np.nan)}), metrics={"x": {}})
-    assert "metrics.measures.mine.measure: array x from keep: the value is NaN" in caplog.text
+    assert "metrics.measures.mine.measure: the array x from the method keep(): the value is NaN" in caplog.text
 
 
 DECODER = """
@@ -250,7 +254,9 @@ def test_a_run_names_a_wrong_decoder_before_anything_is_sampled(
 
 
 def test_a_method_that_cannot_be_moved_to_a_device_is_named() -> None:
-    with pytest.raises(BadInputError, match=r"^rows\.mine\.method: expected an object with to\(device\), found"):
+    with pytest.raises(
+        BadInputError, match=r"^rows\.mine\.method: expected an object with the method to\(device\), found"
+    ):
         Setup._moved(SimpleNamespace(device="cpu"), "a text", "rows.mine.method", Method)  # type: ignore[arg-type]
 
 

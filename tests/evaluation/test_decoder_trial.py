@@ -43,16 +43,16 @@ def fail(image: Tensor) -> Tensor:
 
 
 FAULTS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
-    "tuple": (lambda image: (image,), r"^call: expected a tensor .*, found tuple; its part \[0\] is .* 2×3×64×64"),
+    "tuple": (lambda image: (image,), r"^call: expected a tensor .*, found tuple; return \[0\] .* 2×3×64×64"),
     "none": (lambda image: None, "^call: expected a tensor 2×3×64×64 from the decoder, found NoneType"),
     "gray": (lambda image: image[:, :1], "^call: expected an image 2×3×64×64 from the decoder, found 2×1×64×64"),
-    "NaN": (lambda image: image * torch.nan, "^finite: expected finite values, found 24,576 of 24,576 NaN or infinite"),
-    "infinite": (lambda image: image / 0, "^finite: expected finite values, found 24,576 of 24,576"),
+    "NaN": (lambda image: image * torch.nan, "^finite: expected finite values, found that 24,576 of 24,576 values"),
+    "infinite": (lambda image: image / 0, "^finite: expected finite values, found that 24,576 of 24,576"),
     "uint8": (lambda image: (image.sigmoid() * 255).byte(), "^call: expected floating-point numbers .*, found uint8"),
-    "unit": (torch.sigmoid, r"^range: expected values .* \[-1, 1\], found .* look like \[0, 1\]; 2 \* image - 1"),
-    "bytes": (lambda image: image.sigmoid() * 255, r"^range: expected .* look like \[0, 255\]; image / 127\.5 - 1"),
-    "wide": (lambda image: image * 100, r"^range: expected values roughly in \[-1, 1\], found -?[\d.]+ to [\d.]+"),
-    "device": (lambda image: image.to("meta"), "^call: expected that .* its image on cpu, found it on meta$"),
+    "unit": (torch.sigmoid, r"^range: expected values .* \[-1, 1\], found .* seem to be in \[0, 1\]; 2 \* image - 1"),
+    "bytes": (lambda image: image.sigmoid() * 255, r"^range: expected .* seem to be in \[0, 255\]; image / 127\.5 - 1"),
+    "wide": (lambda image: image * 100, r"^range: expected values .* \[-1, 1\], found values from -?[\d.]+ to [\d.]+"),
+    "device": (lambda image: image.to("meta"), "^call: expected that .* its image on cpu, found an image on meta$"),
     "error": (fail, r"^call: .* 2×3×64×64 for z 2×4×16×16, found ValueError: no image today \(.*test_.*\.py:\d+\)$"),
     "exit": (lambda image: exit(3), "^call: expected an image .*, found SystemExit: 3"),
     "random": (drop_some, "^repeated: expected equal images from equal inputs, found a difference of"),
@@ -118,10 +118,10 @@ def test_weights_in_half_precision_are_named() -> None:
 
 def test_a_module_on_several_devices_or_without_values_is_refused() -> None:
     assert bench.try_decoder(Enlarged().to("meta")).problems == [
-        "call: expected weights on one device that stores values, found them on meta"
+        "call: expected weights on one device that stores values, found weights on meta"
     ]
     mixed = nn.Sequential(nn.Conv2d(4, 3, 1), nn.Conv2d(3, 3, 1, device="meta"))
-    assert "found them on cpu and meta" in bench.try_decoder(mixed).problems[0]
+    assert "found weights on cpu and meta" in bench.try_decoder(mixed).problems[0]
 
 
 def changing(z: Tensor) -> Tensor:
@@ -147,8 +147,10 @@ def test_the_use_of_the_mask_is_tested() -> None:
     assert bench.try_decoder(right).ok
     assert bench.try_decoder(right).conditioned
     known, hidden = bench.try_decoder(turned).problems
-    assert known.endswith("is the mask read the other way round? 1 is the hole")
-    assert hidden.startswith("hidden: expected that pixels in the hole are not used, found a change of up to")
+    assert known.endswith("perhaps the decoder inverts the mask, which is 1 in the hole")
+    assert hidden.startswith(
+        "hidden: expected that pixels in the hole do not change the image, found a change of up to"
+    )
     assert bench.try_decoder(blind).problems == ["known: expected that known pixels change the image, found no change"]
 
 
@@ -168,19 +170,27 @@ def test_a_whole_autoencoder_is_refused_with_a_hint() -> None:
             return z
 
     (problem,) = bench.try_decoder(Autoencoder()).problems
-    assert problem.endswith("found Autoencoder, a whole autoencoder; its part .decoder is such a decoder")
+    assert problem.endswith("found Autoencoder, a whole autoencoder; its attribute decoder is such a decoder")
 
 
 @pytest.mark.parametrize(
     ("module", "arguments", "said"),
     [
         (3, {}, "module: expected a module or a function, found int"),
-        (Enlarged, {}, "module: expected an object, found the class Enlarged; give an object of this class"),
+        (
+            Enlarged,
+            {},
+            "module: expected a module or a function, found the class Enlarged; pass an object of this class",
+        ),
         (changing, {"factor": 0}, "factor: expected a whole number of 1 or more, found 0"),
         (changing, {"latent_channels": 4.0}, "latent_channels: expected a whole number of 1 or more, found 4.0"),
         (changing, {"batch_size": 1}, "batch_size: expected a whole number of 2 or more, found 1"),
         (changing, {"resolution": 60}, "resolution: expected a multiple of the factor 8, found 60"),
-        (changing, {"device": "gpu7"}, "device: expected a device that exists, such as cpu, found gpu7 ("),
+        (
+            changing,
+            {"device": "gpu7"},
+            "device: expected a device that exists and stores values, such as cpu, found gpu7 (",
+        ),
     ],
 )
 def test_a_wrong_argument_is_refused(module: Any, arguments: dict[str, Any], said: str) -> None:

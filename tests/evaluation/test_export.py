@@ -266,7 +266,7 @@ def test_experiments_without_items_are_refused(
 
 def test_the_folder_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     message = refused([f"experiment={INPAINTING}", "stage=export"], capsys)
-    assert "out: expected the folder for the files of stage=export, found none; out=DIR sets it" in message
+    assert "out: expected the folder for the files of stage=export, found no value; set out=DIR" in message
 
 
 def test_a_missing_data_set_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

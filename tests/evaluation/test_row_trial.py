@@ -76,22 +76,25 @@ def test_a_row_of_a_users_folder_is_tried_with_its_arguments(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--row"], "--row: expected one row, as NAME, MODULE.NAME or FILE.py:NAME, found none"),
+        (["--row"], "--row: expected one row, as NAME, MODULE.NAME or FILE.py:NAME, found no row"),
         (["--row", "lama", "--row", "telea"], "--row: expected one row, .* found lama, telea"),
         (["--row", "large_maks"], r"--row: expected the name of a row, .* found large_maks; did you mean large_mask\?"),
-        (["--row", "telea"], r"rows\.telea\.method: expected a row that decodes latents with a decoder"),
-        (["--row", "stablediffusion_cited"], r"rows\.stablediffusion_cited\.method: expected a row that decodes"),
+        (["--row", "telea"], r"rows\.telea\.method: expected a method that decodes latents with a decoder"),
+        (["--row", "stablediffusion_cited"], r"rows\.stablediffusion_cited\.method: expected a method that decodes"),
         (
             ["--row", "large_mask", "profile=paper"],
             r"rows\.large_mask\.method\.decoder\.path: expected a file or folder",
         ),
         (
             ["--row", "my_tried_code.py:Godo"],
-            r"--row: expected a class or a function of my_tried_code\.py, found Godo; did you mean Good\?$",
+            r"--row: expected the name of an object in my_tried_code\.py, found Godo; did you mean Good\?$",
         ),
-        (["--row", "nowhere.py:Good"], r"--row: expected a Python file, found none at nowhere\.py"),
-        (["--row", "my_tried_code.py:Sized"], "--row: expected an object, or a class without arguments, .* 'size'"),
-        (["--row", "nowhere.Good"], "--row: expected an object, or a class without arguments, found"),
+        (["--row", "nowhere.py:Good"], r"--row: expected the path of an existing Python file .*, found nowhere\.py"),
+        (
+            ["--row", "my_tried_code.py:Sized"],
+            "--row: expected an object, or a class that needs no arguments, .* 'size'",
+        ),
+        (["--row", "nowhere.Good"], "--row: expected an object, or a class that needs no arguments, found"),
         (["--row", "my_tried_code.number"], "module: expected a module or a function, found int"),
         (
             ["--row", "lama", "experiment=table7_architecture_base"],

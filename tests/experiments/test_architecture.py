@@ -100,8 +100,11 @@ def test_stages_before_the_table_write_nothing(
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("decoder.width=1.1", "decoder: decoder width 141 is not a multiple of its 32"),
-        ("decoder.blending=sum", "decoder: decoder blending must be one of add, concat"),
+        (
+            "decoder.width=1.1",
+            "decoder: channels: expected a multiple of 32, the number of normalisation groups, at every level",
+        ),
+        ("decoder.blending=sum", "decoder: blending: expected one of add, concat"),
         ("decoder.widht=1", "decoder.widht"),
         ("decoder=nonsense", "decoder/nonsense"),
         ("table.number=9", "table.number: expected 7 or 8, found 9"),

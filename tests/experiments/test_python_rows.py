@@ -177,12 +177,12 @@ def test_a_folder_of_configuration_files_may_be_given_in_two_ways(folder: Path, 
         (
             ["experiment=table7_architecture_base"],
             {"rows": {"mine": Counted()}},
-            "rows: expected an experiment that measures rows, found table7_architecture_base, which has none",
+            "rows: expected an experiment that measures rows, found table7_architecture_base, which measures no rows",
         ),
         (
             ["experiment=rehearsal"],
             {"rows": {"mine": Counted()}},
-            "rows: expected an experiment that measures rows, found rehearsal, which has none",
+            "rows: expected an experiment that measures rows, found rehearsal, which measures no rows",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_wrong_arguments_are_refused(overrides: Any, arguments: dict[str, Any], 
     [
         (lambda image: image[..., :32], "expected an image 1×3×H×W|expected an image 1×3×64×64"),
         (lambda image: (image,), "found tuple"),
-        (lambda image: image * torch.nan, "found values that are not finite"),
+        (lambda image: image * torch.nan, "found NaN or infinite values"),
         (lambda image: image.byte(), "found uint8"),
     ],
     ids=["size", "tuple", "NaN", "uint8"],

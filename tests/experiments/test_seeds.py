@@ -193,9 +193,12 @@ def test_a_check_lists_the_measurements_to_make_and_writes_nothing(
     ("extra", "message"),
     [
         (["stage=score"], "stage: expected check or tabulate for experiment=seeds, found score"),
-        (["seeds=[0,7]"], r"found no \*@7/part.json"),
-        (["limit=8", f"card={SHIPPED}"], "card: expected a new folder, because limit=8 changes the tables"),
-        (["profile.weights=nowhere"], "profile.weights: expected a folder that contains card.json, found no"),
+        (["seeds=[0,7]"], r"found no file \*@7/part.json"),
+        (
+            ["limit=8", f"card={SHIPPED}"],
+            "card: expected another folder than that of the shipped card, because limit=8 changes the tables",
+        ),
+        (["profile.weights=nowhere"], "profile.weights: expected a folder that contains card.json, found no file"),
         (["row=[stablediffusion]"], "a row whose decoder is in profile.decoders, found no such row in table3"),
     ],
 )
@@ -216,7 +219,7 @@ def test_several_processes_are_refused(trained: Path, monkeypatch: pytest.Monkey
 @pytest.mark.blackbox
 def test_a_decoder_of_another_recipe_is_refused_as_a_further_training(trained: Path) -> None:
     (trained / "base@2" / "part.json").write_text(json.dumps({"recipe": {"start": "nothing"}}))
-    with pytest.raises(BadInputError, match=r"base@2/part.json: expected the recipe of base in card.json"):
+    with pytest.raises(BadInputError, match=r"base@2/part.json: expected the recipe that card.json has for base"):
         study(trained, FakeTables())
 
 

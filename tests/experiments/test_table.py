@@ -231,7 +231,7 @@ def test_a_run_whose_folder_is_removed_ends_with_one_message_and_can_be_repeated
         patch.setattr("bench.experiments.table.write_influences", removing)
         assert main(words) == 2
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bench: ")]
-    assert said.startswith(f"bench: out: expected that the folder {out} of this run is kept, found that it was removed")
+    assert said.startswith(f"bench: out: expected the folder {out} in which this run started, found that")
     assert not out.exists()
     assert sorted(store.rglob("*.safetensors")) == kept
     assert main(words) == 0

@@ -17,9 +17,10 @@ from bench.config.instantiate import make
 from bench.config.kinds import narrowed
 from bench.errors import BadInputError
 from bench.experiments.run import experiment_of
-from bench.models import build_decoder, load_decoder
+from bench.models import build_decoder, load_autoencoder, load_decoder
 from bench.training.recipe import DecoderRecipe
 from tests.helpers.branches import quickly_started_branches
+from tests.models.tiny_autoencoders import spatial, tiny_autoencoder
 
 ADVERSARIAL = ("predict_branch=true", "training.objective.adversary=hinge", "training.objective.adversary_from=2")
 RECIPES = sorted(path.stem for path in (conf_dir() / "training").glob("*.yaml"))
@@ -196,8 +197,8 @@ def test_the_papers_recipes_have_the_released_values() -> None:
         (["training.stepss=3"], r"training\.stepss"),
         (["training.steps=0"], "training: steps: expected 1 or more, found 0"),
         (["training.masks=thin"], r"training\.masks: expected one of thick_512, .*, found 'thin'"),
-        (["decoder.width=1.1"], "decoder: decoder width 35 is not a multiple of its 2"),
-        (["decoder.blending=multiply"], "decoder: decoder blending must be one of add, concat"),
+        (["decoder.width=1.1"], "decoder: channels: expected a multiple of 2"),
+        (["decoder.blending=multiply"], "decoder: blending: expected one of add, concat"),
         (["decoder.width=0.5"], "start: .*start=null starts from random weights"),
         (["start=nowhere"], "start: nothing at nowhere"),
         (["first_stage=nowhere"], "first_stage: nothing at nowhere"),
@@ -258,7 +259,10 @@ def test_the_check_of_a_training_estimates_its_time_memory_and_space(
 @pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("at_once", "message"),
-    [("auto", "expected a number, because 2 processes train, found auto"), ("1", "expected a multiple of 2 ")],
+    [
+        ("auto", "expected a number, because 2 processes train, found auto"),
+        ("1", "expected a multiple of 2, the number of processes"),
+    ],
 )
 def test_several_processes_are_refused_before_they_start_to_work(
     at_once: str, message: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -321,7 +325,7 @@ def test_the_commands_in_the_list_of_assets_work(asset: str, paper: list[str]) -
 def test_a_start_that_cannot_be_widened_is_refused_before_pictures_are_read(paper: list[str]) -> None:
     large = ["experiment=train_decoder", "profile=paper", "decoder=large", *paper]
     with pytest.raises(
-        BadInputError, match=r"start: .* found 16 channels in 2 groups and 24 channels in 2 groups; start=null"
+        BadInputError, match=r"start: expected at least 16 channels .* found 24 channels in 2 groups; start=null"
     ):
         bench.run([*large, "training=paper_base"])
     fresh = [*large, "training=paper_large", "start=nowhere"]
@@ -359,3 +363,156 @@ def test_a_fresh_recipe_ignores_the_start(store: Path, tmp_path: Path) -> None:
     assert decoder.training_note == "1"
     assert decoder.lineage["start"] is None
     assert not decoder.lineage["predict_branch"]
+
+
+def in_space(store: Path, out: Path, stage: Path, *extra: str, levels: int) -> list[str]:
+    """Return the overrides of a training of two updates for a first stage, whose factor has this number of levels."""
+    sizes = f"profile.decoder_sizes={{channels: [{','.join(['8'] * levels)}], layers: 1, groups: 4}}"
+    return words(store, out, f"first_stage={stage}", sizes, "training.steps=2", *extra)
+
+
+@pytest.mark.blackbox
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize(
+    ("name", "channels", "factor", "own"),
+    [
+        ("kl", 16, 8, True),
+        ("kl", 32, 8, True),
+        ("kl", 16, 16, False),
+        ("kl", 32, 32, True),
+        ("dc", 32, 32, False),
+        ("wan", 16, 8, False),
+    ],
+)
+def test_a_decoder_is_trained_for_a_first_stage_of_another_space(
+    name: str, channels: int, factor: int, own: bool, store: Path, tmp_path: Path
+) -> None:
+    stage, out = tmp_path / "stage", tmp_path / "out"
+    network = tiny_autoencoder(name) if name == "wan" else spatial(name, channels, factor)
+    network.save_pretrained(stage)
+    start = f"start={stage if own else 'null'}"
+    with quickly_started_branches():
+        run = in_space(store, out, stage, start, "predict_branch=true", levels=factor.bit_length())
+        assert bench.run(run).status == 0
+    losses = pandas.read_csv(out / "losses.csv")
+    assert len(losses) == 2
+    assert losses["l1"].notna().all()
+    decoder = load_decoder(out / "decoder")
+    assert (decoder.config.latent_channels, decoder.factor) == (channels, factor)
+    space = decoder.lineage["space"]
+    assert (space["channels"], space["factor"]) == (channels, factor)
+    assert json.loads((out / "run.json").read_text())["lineage"]["space"] == space
+    if own:  # two updates with a small rate change the weights of the first stage's decoder only a little
+        first = dict(network.named_parameters())["decoder.conv_in.weight"]
+        assert torch.allclose(decoder.conv_in.weight, first, atol=0.01)
+    autoencoder = load_autoencoder(out / "decoder", encoder=stage)
+    assert autoencoder.space.name == space["name"]
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., :32] = 1
+    z = autoencoder.encode(image)
+    with_pixels = autoencoder.decode(z, image, mask)
+    assert with_pixels.shape == image.shape
+    assert not torch.equal(with_pixels, autoencoder.decode(z, -image, mask))  # the branch reads the known pixels
+    weights = (store / "training").rglob("decoder/diffusion_pytorch_model.safetensors")
+    assert (out / "decoder" / "diffusion_pytorch_model.safetensors").read_bytes() in {
+        file.read_bytes() for file in weights
+    }
+
+
+@pytest.mark.blackbox
+@pytest.mark.usefixtures("without_figures")
+def test_a_decoder_is_trained_on_the_latents_of_a_tiny_autoencoder(store: Path, tmp_path: Path) -> None:
+    tiny_autoencoder("tiny").save_pretrained(tmp_path / "stage")
+    run = in_space(store, tmp_path / "out", tmp_path / "stage", "start=null", levels=4)
+    with pytest.raises(BadInputError, match=r"first_stage: .*stage: space: expected one of sd1, .*, found none"):
+        bench.run(run)
+    assert bench.run([*run, "first_stage_space=sd3"]).status == 0
+    lineage = load_decoder(tmp_path / "out" / "decoder").lineage
+    assert lineage["space"]["name"] == lineage["first_stage"]["space"] == "sd3"
+
+
+@pytest.mark.blackbox
+def test_the_check_estimates_a_training_in_another_space(
+    store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spatial("kl", 32, 32).save_pretrained(tmp_path / "stage")
+    found = bench.run(in_space(store, tmp_path / "out", tmp_path / "stage", "start=null", "stage=check", levels=6))
+    assert found.forecast is not None
+    assert "updates of 2 items for a decoder of 8, 8, 8, 8, 8, 8 channels" in capfd.readouterr().out
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    ("stage", "extra", "message"),
+    [
+        (
+            ("kl", 16, 8),
+            ["start=null"],
+            r"profile\.decoder_sizes\.channels: expected 4 levels for the factor 8 of the first stage .*stage, found 3 "
+            r"levels for the factor 4; set profile\.decoder_sizes\.channels=\[C1,C2,C3,C4\], with",
+        ),
+        (
+            ("kl", 16, 4),
+            [],
+            "start: expected a decoder of latents with 16 channels and the factor 4, like those of the first stage, "
+            "found one of latents with 4 channels and the factor 4; start=null starts from random weights",
+        ),
+        (
+            ("kl", 4, 2),
+            ["profile.decoder_sizes.channels=[16,32]"],
+            "start: expected a decoder of latents with 4 channels and the factor 2, .* found .* 4 channels and the fac",
+        ),
+        (
+            ("dc", 8, 4),
+            ["start=STAGE"],
+            "start: .*_class_name: expected one of Decoder, .*, found AutoencoderDC; start=null starts from random",
+        ),
+        (
+            ("kl", 16, 4),
+            ["start=null", "training.resolution=66"],
+            r"training\.resolution: expected a multiple of 4, because the first stage .* encodes no other pictures",
+        ),
+    ],
+    ids=["levels", "channels", "factor", "architecture", "resolution"],
+)
+def test_a_decoder_that_does_not_fit_the_first_stage_is_refused(
+    stage: tuple[str, int, int], extra: list[str], message: str, store: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stage"
+    spatial(*stage).save_pretrained(folder)
+    run = words(
+        store, tmp_path / "out", f"first_stage={folder}", *(word.replace("STAGE", str(folder)) for word in extra)
+    )
+    with pytest.raises(BadInputError, match=message):
+        bench.run(run)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+def test_a_first_stage_for_pictures_of_one_size_is_refused_for_others(store: Path, tmp_path: Path) -> None:
+    tiny_autoencoder("rae").save_pretrained(tmp_path / "stage")
+    with pytest.raises(BadInputError, match=r"training\.resolution: expected 32, because .*, found 64"):
+        bench.run(in_space(store, tmp_path / "out", tmp_path / "stage", "start=null", levels=5))
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(("channels", "factor"), [(16, 8), (32, 32)])
+def test_the_commands_of_the_page_for_other_spaces_work(
+    channels: int, factor: int, paper: list[str], tmp_path: Path
+) -> None:
+    commands = re.findall(r"python -m bench (experiment=train_decoder .*first_stage=DIR.*)", PAGE.read_text())
+    assert len(commands) == 2
+    command = commands[0 if factor == 8 else 1].replace("DIR", str(tmp_path / "stage")).split()
+    spatial("kl" if factor == 8 else "dc", channels, factor).save_pretrained(tmp_path / "stage")
+    full = compose_config(command).profile.decoder_sizes
+    assert 2 ** (len(full.channels) - 1) == factor
+    assert all(width % full.groups == 0 for width in full.channels)
+    given = [word for word in paper if not word.startswith(("profile.decoder_sizes", "training.resolution"))]
+    tiny = [f"profile.decoder_sizes.channels={[8] * len(full.channels)}", "profile.decoder_sizes.groups=4"]
+    fewer = ["profile.decoder_sizes.layers=1", "training.resolution=64"]
+    found = bench.run([*command, *given, *tiny, *fewer])
+    assert found.forecast is not None

@@ -133,7 +133,7 @@ def test_an_existing_part_is_not_made_again(trained: tuple[Path, Path]) -> None:
 def test_another_recipe_is_refused_in_the_same_folder(trained: tuple[Path, Path]) -> None:
     out, data = trained
     with pytest.raises(
-        BadInputError, match="base: expected a model with this recipe and seed, found another recipe or seed"
+        BadInputError, match=r"base: expected a model with the recipe, the seed, .* found a model with other settings"
     ):
         bench.run(short(out, data, "mini_models.recipes.base.training.objective.perceptual_weight=0.3"))
 
@@ -159,7 +159,7 @@ def test_weights_too_large_for_a_repository_are_not_packed(
 ) -> None:
     out, data = trained
     monkeypatch.setattr("bench.experiments.train_mini.MOST_BYTES", 1000)
-    with pytest.raises(RuntimeError, match=r"expected at most [\d.]+ MB of weights, found"):
+    with pytest.raises(RuntimeError, match=r"expected at most [\d.]+ MB of weights in all packed models together"):
         bench.run(short(out, data))
 
 
@@ -188,5 +188,5 @@ def test_an_unknown_part_is_named(tmp_path: Path, part: str) -> None:
 
 
 def test_a_part_names_its_missing_requirements(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="part=loss_features: expected that this model is trained, found no"):
+    with pytest.raises(BadInputError, match="trained model loss_features, found no such file; part=loss_features"):
         bench.run(short(tmp_path / "out", tmp_path / "data", "part=first_stage"))

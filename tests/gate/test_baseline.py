@@ -103,7 +103,7 @@ def test_a_partial_run_is_refused_as_a_baseline(run: Path, baseline: Path, capsy
     before = baseline.read_bytes()
     change_json(run / "run.json", status="on")
     assert command(run, baseline, "--update") == BAD_INPUT
-    assert "expected status complete, found on" in capsys.readouterr().err
+    assert "expected the status complete, found on" in capsys.readouterr().err
     assert baseline.read_bytes() == before
     assert command(run.parent, run, "--update") == BAD_INPUT
     assert "expected the file of a baseline, found a folder" in capsys.readouterr().err
@@ -133,4 +133,4 @@ def test_a_damaged_baseline_is_bad_input(
 def test_an_edited_protocol_is_detected(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
     baseline.write_text(baseline.read_text().replace('"splits": 10', '"splits": 11'))
     assert command(run, baseline) == BAD_INPUT
-    assert "…, found another hash" in capsys.readouterr().err
+    assert "… has this hash, found another hash" in capsys.readouterr().err

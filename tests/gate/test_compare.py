@@ -86,7 +86,7 @@ def test_margins_change_the_verdict(old: Path, tmp_path: Path, capsys: pytest.Ca
     assert ends(capsys, new, old, "--margin", "lpips=lots")[0] == BAD_INPUT
     status, shown = ends(capsys, new, old, "--margin", "lpisp=1")
     assert status == BAD_INPUT
-    assert "margin of lpisp: expected one of lpips, inception_score, parameters" in shown
+    assert "margin of lpisp: expected a name from this list: lpips, inception_score, parameters" in shown
 
 
 def test_values_without_items_are_compared_by_the_margin(
@@ -125,16 +125,16 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "other items": (other_manifest, "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb; the old run has 40 items"),
     "no run.json": (lambda run: (run / "run.json").unlink(), "run.json: expected this file, which every"),
     "no results": (lambda run: (run / "results.json").unlink(), "results.json: expected this file, which every"),
-    "not complete": (lambda run: change_json(run / "run.json", status="on"), "expected status complete, found on"),
+    "not complete": (lambda run: change_json(run / "run.json", status="on"), "expected the status complete, found on"),
     "half a file": (lambda run: (run / "results.json").write_text("{"), "results.json: expected JSON"),
     "a list": (lambda run: (run / "run.json").write_text("[]"), "run.json: expected a JSON object, found a list"),
     "another version": (lambda run: change_json(run / "results.json", schema_version=99), "schema_version 1, found 99"),
     "two runs' files": (lambda run: change_json(run / "run.json", manifest="c" * 64), "files of two different runs"),
-    "no rows": (lambda run: change_json(run / "results.json", rows=[]), "expected a row with a measured value"),
-    "no columns": (lambda run: change_json(run / "results.json", columns=[]), "expected a row with a measured value"),
+    "no rows": (lambda run: change_json(run / "results.json", rows=[]), "expected at least one measured row"),
+    "no columns": (lambda run: change_json(run / "results.json", columns=[]), "expected at least one measured row"),
     "a row less": (without_row, "row mine: expected it in the new and in the old run, found it only in the old run"),
     "no number": (not_finite, "results.json: expected JSON, found an error: NaN, which is not a JSON number"),
-    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "expected the protocol of"),
+    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "contains every protocol"),
     "damaged influences": (lambda run: (run / "influences.parquet").write_bytes(b"PAR1"), "influences.parquet: exp"),
     "fewer influences": (fewer_influences, "expected 39 items of lpips of mine, as in results.json, found 40"),
     "another experiment": (
@@ -258,16 +258,16 @@ def test_two_runs_of_one_experiment_on_one_side_are_refused(
         write_run(tmp_path / "sweep" / name, values())
     status, shown = ends(capsys, tmp_path / "sweep", old)
     assert status == BAD_INPUT
-    assert f"expected one run of each experiment, found two of {EXPERIMENT}" in shown
+    assert f"expected one run of each experiment, found two runs of {EXPERIMENT}" in shown
 
 
 def test_a_missing_run_is_bad_input(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, named in (
         ((tmp_path / "none", old), "expected the folder of a run, found no such folder"),
         ((old / "run.json", old), "expected the folder of a run, found a file"),
-        ((old, tmp_path / "none.json"), "expected a baseline, found no file"),
+        ((old, tmp_path / "none.json"), "expected a baseline, found no such file"),
         ((old, old / "run.json"), "expected a baseline with schema_version 2, found None"),
-        ((old, old, "--markdown", tmp_path / "none" / "gate.md"), "expected a file that can be written"),
+        ((old, old, "--markdown", tmp_path / "none" / "gate.md"), "expected files that can be written"),
     ):
         status, shown = ends(capsys, *words)
         assert status == BAD_INPUT

@@ -36,8 +36,8 @@ def test_a_given_margin_applies_only_to_its_own_metric() -> None:
 @pytest.mark.parametrize(
     ("word", "found"),
     [
-        ("fid", "found none"),
-        ("fid=", "found none"),
+        ("fid", "found no value"),
+        ("fid=", "found no value"),
         ("fid=much", "found much"),
         ("fid=-1", "found -1"),
         ("fid=nan", "found nan"),

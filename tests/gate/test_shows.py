@@ -124,7 +124,7 @@ def test_a_killed_run_is_inconclusive(old: Path, capsys: pytest.CaptureFixture[s
     (run_json / "run.json").unlink()  # which is written last
     status, shown = ends(capsys, run_json, old)
     assert status == CANNOT_TELL
-    assert "run.json: expected this file, which every complete run has, found none" in shown
+    assert "run.json: expected this file, which every complete run has, found no such file" in shown
 
 
 @pytest.mark.blackbox

@@ -51,7 +51,7 @@ def test_each_kind_of_latents_is_selected_by_its_name() -> None:
     for missing, kinds in (("encoded", ("encoded", "spliced")), ("encoded_known", ("encoded_known",))):
         for kind in kinds:
             with pytest.raises(
-                ValueError, match=f"latents={kind}: expected latents of this kind in the batch, found none"
+                ValueError, match=f"latents={kind}: expected latents of this kind in the batch, found no such latents"
             ):
                 replace(given, **{missing: None}).latents(kind)
 
@@ -112,7 +112,7 @@ def test_an_image_that_does_not_fit_causes_decoding_in_strips(
         found = [decoded(one), decoded(more)]
     assert tried == [None, 32, 16, 16]
     assert [record.getMessage() for record in caplog.records] == [
-        "the device has too little memory to decode a whole image; images are now decoded in strips of rows"
+        "the device has too little memory to decode a whole image; images are now decoded in strips"
     ]
     assert max((a - b).abs().max() for a, b in zip(expected, found, strict=True)) <= 2e-5
 
@@ -186,7 +186,7 @@ def test_cuda_graphs_without_a_gpu_are_refused() -> None:
     for mode in (None, "default", "max-autotune"):
         check_mode(mode, CPU)
     with pytest.raises(
-        BadInputError, match=r"compile: expected a GPU for the CUDA graphs of reduce-overhead, found .* cpu"
+        BadInputError, match=r"compile=reduce-overhead: expected a GPU, which CUDA graphs need, found .* cpu"
     ):
         check_mode("reduce-overhead", CPU)
 
@@ -199,7 +199,10 @@ def test_a_missing_compiler_gives_one_message(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(compiling.torch, "compile", refuse)
     with pytest.raises(BadInputError) as found:
         check_compiler("default", CPU)
-    expected = "compile: expected that default works on cpu, found InvalidCxxCompiler: No working C++ compiler"
+    expected = (
+        "compile=default: expected that PyTorch can compile for the device cpu, found the error InvalidCxxCompiler: "
+        "No working C++ compiler"
+    )
     assert str(found.value) == expected
 
 
@@ -260,7 +263,7 @@ def test_a_real_missing_compiler_gives_one_message() -> None:
     )
     *_, last = ran.stderr.strip().splitlines()
     assert ran.returncode == 1
-    assert "BadInputError: compile: expected that default works on cpu, found " in last
+    assert "BadInputError: compile=default: expected that PyTorch can compile for the device cpu, found " in last
     assert "compiler" in last
 
 

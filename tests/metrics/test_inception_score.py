@@ -120,8 +120,8 @@ def test_the_standard_error_equals_the_deviation_over_draws(count: int, classes:
 @pytest.mark.parametrize(
     ("logits", "message"),
     [
-        (np.zeros((9, 4)), "each of 10 splits needs an item: found 9 items"),
-        (np.zeros(20), r"^logits must have shape N×d: found \(20,\)"),
+        (np.zeros((9, 4)), "splits: expected a number from 1 to 9, the number of items, found 10"),
+        (np.zeros(20), r"^logits must have shape N×d with d >= 1: found \(20,\)"),
         (np.full((20, 3), np.inf), "60 values that are not finite"),
     ],
 )

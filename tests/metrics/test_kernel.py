@@ -148,9 +148,9 @@ def test_the_standard_error_equals_the_jackknifes() -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.zeros(3), r"must have shape N×d with N >= 2: found \(3,\)"),
-        (np.zeros((1, 3)), r"must have shape N×d with N >= 2: found \(1, 3\)"),
-        (np.zeros((2, 0)), r"must have shape N×d with N >= 2: found \(2, 0\)"),
+        (np.zeros(3), r"must have shape N×d with N >= 2 and d >= 1: found \(3,\)"),
+        (np.zeros((1, 3)), r"must have shape N×d with N >= 2 and d >= 1: found \(1, 3\)"),
+        (np.zeros((2, 0)), r"must have shape N×d with N >= 2 and d >= 1: found \(2, 0\)"),
         (np.full((2, 3), np.nan), "hold values that are not finite"),
     ],
 )
@@ -170,9 +170,9 @@ def test_invalid_features_are_refused_by_name(
 @pytest.mark.blackbox
 def test_invalid_features_of_many_items_are_refused_by_name() -> None:
     good, bad = np.zeros((2, 3)), np.zeros(3)
-    with pytest.raises(ValueError, match=r"^features a must have shape N×d: found \(3,\)$"):
+    with pytest.raises(ValueError, match=r"^features a must have shape N×d with d >= 1: found \(3,\)$"):
         kernel_estimate_by_parts(bad, good, ["one", "other"])
-    with pytest.raises(ValueError, match=r"^features b must have shape N×d: found \(3,\)$"):
+    with pytest.raises(ValueError, match=r"^features b must have shape N×d with d >= 1: found \(3,\)$"):
         kernel_estimate_by_parts(good, bad, ["one", "other"])
 
 

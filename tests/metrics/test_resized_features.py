@@ -63,7 +63,7 @@ def test_a_side_of_one_pixel_is_the_smallest() -> None:
     ("arguments", "message"),
     [
         ({"side": 19, "flavours": ["lama", "other"]}, "flavours: expected some of lama, .*, found lama, other"),
-        ({"side": 19, "flavours": []}, "flavours: .*, found none"),
+        ({"side": 19, "flavours": []}, "flavours: .*, found an empty list"),
         ({"side": 0}, "side: expected 1 or more, found 0"),
     ],
 )  # fmt: skip

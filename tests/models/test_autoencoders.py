@@ -14,7 +14,15 @@ from torch import Tensor
 
 from bench.errors import BadInputError
 from bench.models import build_decoder, save_decoder
-from bench.models.autoencoders import KNOWN, Autoencoder, Latents, LatentSpace, load_autoencoder, padded
+from bench.models.autoencoders import (
+    KNOWN,
+    Autoencoder,
+    Latents,
+    LatentSpace,
+    described_space,
+    load_autoencoder,
+    padded,
+)
 from bench.models.autoencoders.adapters import ADAPTERS
 from tests.models.tiny_autoencoders import SETTINGS, tiny_autoencoder
 
@@ -156,11 +164,15 @@ def test_an_own_decoder_decodes_the_latents_of_its_encoder(
 @pytest.mark.blackbox
 def test_an_own_decoder_needs_an_encoder_that_fits(folders: dict[str, Path], tmp_path: Path) -> None:
     save_decoder(build_decoder("vanilla", channels=(8, 8), layers=1, groups=4), tmp_path)
-    with pytest.raises(BadInputError, match="encoder: expected the folder of an autoencoder, because Decoder has no"):
+    with pytest.raises(
+        BadInputError, match=r"encoder: expected the folder of an autoencoder .* contains only a decoder"
+    ):
         load_autoencoder(tmp_path)
-    with pytest.raises(BadInputError, match="expected latents with 4 channels and the factor 2, found 16 channels and"):
+    with pytest.raises(BadInputError, match=r"latents have 4 channels and the factor 2, .* found 16 channels and"):
         load_autoencoder(tmp_path, encoder=folders["kl16"])
-    with pytest.raises(BadInputError, match="encoder: expected none, because AutoencoderKL has an encoder, found"):
+    with pytest.raises(
+        BadInputError, match=r"encoder: expected no value, because .* an encoder .AutoencoderKL., found"
+    ):
         load_autoencoder(folders["kl4"], encoder=folders["kl4"])
 
 
@@ -195,7 +207,7 @@ def test_the_noise_of_an_item_depends_on_its_seed_alone(folders: dict[str, Path]
     alone = autoencoder.decode(Latents(z.values[1:], z.space), seeds=(4,))
     torch.testing.assert_close(both[1:], alone, rtol=0, atol=1e-5)
     assert not torch.allclose(both[1:], autoencoder.decode(Latents(z.values[1:], z.space), seeds=(5,)))
-    with pytest.raises(BadInputError, match="seeds: expected one for each of 2 items, found 0"):
+    with pytest.raises(BadInputError, match="seeds: expected 2 seeds, one for each item, found 0"):
         autoencoder.decode(z)
 
 
@@ -214,7 +226,9 @@ def test_known_spaces_are_found_by_their_convention(folders: dict[str, Path]) ->
 @pytest.mark.blackbox
 def test_latents_of_another_space_are_refused_by_name(folders: dict[str, Path]) -> None:
     first, second = (load_autoencoder(folders["kl4"], space=name) for name in ("mine", "yours"))
-    with pytest.raises(BadInputError, match="latents: expected those of the space yours, found mine"):
+    with pytest.raises(
+        BadInputError, match="latents: expected latents of the space yours, found latents of the space mine"
+    ):
         second.decode(first.encode(pictures()))
 
 
@@ -274,11 +288,17 @@ def without_a_tensor(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda folder: (folder / "config.json").unlink(), "expected a file with a network's sizes, found no file"),
-        (without_weights, "the autoencoder does not load"),
-        (with_nan, r"expected finite weights, found NaN or infinite ones in decoder\.conv_in\.weight"),
+        (
+            lambda folder: (folder / "config.json").unlink(),
+            "expected a file with the settings of a network, found no such file",
+        ),
+        (without_weights, "expected an autoencoder that diffusers can load, found an error"),
+        (with_nan, r"expected finite weights, found NaN or infinite weights in decoder\.conv_in\.weight"),
         (of_another_class, r"_class_name: expected one of AsymmetricAutoencoderKL, .*, found AutoencoderOobleck; docs"),
-        (without_a_tensor, r"expected all weights of AutoencoderKL, found none for decoder\.conv_in\.weight"),
+        (
+            without_a_tensor,
+            r"expected all weights of AutoencoderKL, found no weights .* names decoder\.conv_in\.weight",
+        ),
     ],
     ids=["config", "weights", "nan", "class", "tensor"],
 )
@@ -303,17 +323,59 @@ def test_sharded_and_pickled_weights_are_read(tmp_path: Path) -> None:
         assert expected is None or torch.equal(found, expected)
         expected = found
     next((tmp_path / "shards").glob("*.safetensors")).unlink()
-    with pytest.raises(BadInputError, match="the autoencoder does not load"):
+    with pytest.raises(BadInputError, match="expected an autoencoder that diffusers can load, found an error"):
         load_autoencoder(tmp_path / "shards")
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_space_is_described_without_loading_the_autoencoder(folders: dict[str, Path], name: str) -> None:
+    expected = loaded(folders, name).space
+    found = described_space(folders[name], space=SPACES.get(name, ""))
+    assert found.name == ("" if expected.name.startswith("space-") else expected.name)
+    assert {**vars(found), "name": ""} == {**vars(expected), "name": ""}
+
+
+@pytest.mark.blackbox
+def test_the_space_of_pickled_statistics_is_described(folders: dict[str, Path], tmp_path: Path) -> None:
+    tiny_autoencoder("flux2").save_pretrained(tmp_path, safe_serialization=False)
+    assert described_space(tmp_path) == described_space(folders["flux2"])
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("space", ["", "mine"])
+def test_a_tiny_autoencoder_has_the_space_of_the_autoencoder_that_it_imitates(
+    space: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    kind, settings = SETTINGS["tiny"]
+    blocks = dict.fromkeys(("encoder_block_out_channels", "decoder_block_out_channels"), (8, 8))
+    counts = dict.fromkeys(("num_encoder_blocks", "num_decoder_blocks"), (1, 1))
+    getattr(diffusers, kind)(**{**settings, **blocks, **counts, "latent_channels": 32}).save_pretrained(tmp_path)
+    imitated = load_autoencoder(folders["kl32"], space=space)
+    tiny = load_autoencoder(tmp_path, space=space, encoder=folders["kl32"])
+    assert tiny.space == imitated.space
+    assert described_space(tmp_path, space="mine", encoder=folders["kl32"]).name == "mine"
+    z = imitated.encode(pictures())
+    own = tiny.network.config
+    expected = tiny.network.decode(z.values * 0.5 / own.scaling_factor + own.shift_factor).sample
+    torch.testing.assert_close(tiny.decode(z), expected, rtol=0, atol=1e-6)
+    with pytest.raises(BadInputError, match=r"expected 4 channels and the factor 2 of .*, found 32 channels"):
+        load_autoencoder(tmp_path, space=space, encoder=folders["kl4"])
 
 
 @pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("space", "said"),
     [
-        ("", "space: expected one of sd1, .*, because AutoencoderTiny does not say which .* imitates, found none"),
+        (
+            "",
+            "space: expected one of sd1, .*, because .*AutoencoderTiny. does not say which .* imitates, found no value",
+        ),
         ("mine", "space: expected one of sd1, .*, found mine"),
-        ("sd1", "expected 4 channels and the factor 8 of the space sd1, found 16 channels and the factor 8"),
+        (
+            "sd1",
+            "expected latents with 4 channels and the factor 8, as in the space sd1, found 16 channels",
+        ),
     ],
 )
 def test_a_space_that_does_not_fit_is_refused(tmp_path: Path, space: str, said: str) -> None:
@@ -345,15 +407,15 @@ def changed(folder: Path, kind: str, **settings: object) -> Path:
     ("kind", "settings", "said"),
     [
         ("kl4", {"scaling_factor": 0}, "scaling_factor: expected a number other than 0, found 0"),
-        ("kl4", {"scaling_factor": None}, "scaling_factor: expected a number, found None"),
-        ("dc", {"scaling_factor": "0.5"}, "scaling_factor: expected a number, found '0.5'"),
-        ("consistency", {"scaling_factor": None}, "scaling_factor: expected a number, found None"),
+        ("kl4", {"scaling_factor": None}, "scaling_factor: expected a finite number, found None"),
+        ("dc", {"scaling_factor": "0.5"}, "scaling_factor: expected a finite number, found '0.5'"),
+        ("consistency", {"scaling_factor": None}, "scaling_factor: expected a finite number, found None"),
         ("tiny", {"scaling_factor": None}, "expected settings with which the network encodes and decodes a picture"),
-        ("rae", {"scaling_factor": 0}, "expected settings that give finite values, found NaN or infinite ones"),
+        ("rae", {"scaling_factor": 0}, "expected settings with which all values are finite, found NaN or infinite"),
         ("kl4_by_channel", {"latents_std": [0, 1, 1, 1]}, "expected standard deviations of latents above 0, found 0"),
         ("kl4_by_channel", {"latents_mean": [0.5]}, "expected 4 finite means of latents, found 1"),
         ("wan", {"latents_mean": None}, "expected settings with which the network encodes and decodes a picture"),
-        ("wan", {"scale_factor_spatial": 4}, r"expected latents \(1, 16, 2, 2\) and a picture"),
+        ("wan", {"scale_factor_spatial": 4}, r"the latents have the shape \(1, 16, 2, 2\) and the decoded picture"),
         (
             "kl4",
             {"use_quant_conv": False},
@@ -376,7 +438,9 @@ def test_a_shard_without_a_tensor_of_the_index_is_refused(tmp_path: Path) -> Non
         whole = load_file(file)
         for name in list(whole)[::8]:
             save_file({key: value for key, value in whole.items() if key != name}, file, {"format": "pt"})
-            with pytest.raises(BadInputError, match=f"expected the tensor {name}, which .* names, found none"):
+            with pytest.raises(
+                BadInputError, match=f"expected the tensor {name}, which .* names, found no such tensor"
+            ):
                 load_autoencoder(tmp_path)
         save_file(whole, file, {"format": "pt"})
     load_autoencoder(tmp_path)
@@ -390,7 +454,8 @@ def test_a_known_space_with_another_scaling_is_refused(tmp_path: Path) -> None:
     getattr(diffusers, kind)(**deep).save_pretrained(tmp_path)
     assert load_autoencoder(tmp_path).space.name == "sdxl"
     with pytest.raises(
-        BadInputError, match=r"expected the scaling of the space sd1 .*, found another \(0\.13025, shift 0\)"
+        BadInputError,
+        match=r"expected the scaling of the space sd1 .*, found another scaling \(scale 0\.13025, shift 0\)",
     ):
         load_autoencoder(tmp_path, space="sd1")
 
@@ -400,7 +465,9 @@ def test_an_own_decoder_with_nan_weights_is_refused(folders: dict[str, Path], tm
     decoder = build_decoder("vanilla", channels=(8, 8), layers=1, groups=4)
     torch.nn.init.constant_(decoder.conv_in.weight, torch.nan)
     save_decoder(decoder, tmp_path)
-    with pytest.raises(BadInputError, match=r"expected finite weights, found NaN or infinite ones in conv_in\.weight"):
+    with pytest.raises(
+        BadInputError, match=r"expected finite weights, found NaN or infinite weights in conv_in\.weight"
+    ):
         load_autoencoder(tmp_path, encoder=folders["kl4"])
 
 
@@ -408,11 +475,17 @@ def test_an_own_decoder_with_nan_weights_is_refused(folders: dict[str, Path], tm
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (torch.zeros(3, 32, 32), "pictures: expected a tensor N×3×N×N, found 3×32×32"),
-        (torch.zeros(2, 1, 32, 32), "pictures: expected a tensor N×3×N×N, found 2×1×32×32"),
-        (torch.zeros(0, 3, 32, 32), "pictures: expected a tensor N×3×N×N, found 0×3×32×32"),
-        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "pictures: expected a float tensor N×3×N×N, found uint8"),
-        (torch.zeros(2, 3, 32, 32).numpy(), "pictures: expected a float tensor N×3×N×N, found ndarray"),
+        (torch.zeros(3, 32, 32), "pictures: expected a tensor of the shape any×3×any×any, found 3×32×32"),
+        (torch.zeros(2, 1, 32, 32), "pictures: expected a tensor of the shape any×3×any×any, found 2×1×32×32"),
+        (torch.zeros(0, 3, 32, 32), "pictures: expected a tensor of the shape any×3×any×any, found 0×3×32×32"),
+        (
+            torch.zeros(2, 3, 32, 32, dtype=torch.uint8),
+            "pictures: expected a float32, float16 or bfloat16 tensor .* any×3×any×any, found uint8",
+        ),
+        (
+            torch.zeros(2, 3, 32, 32).numpy(),
+            "pictures: expected a float32, float16 or bfloat16 tensor .* any×3×any×any, found ndarray",
+        ),
     ],
 )
 def test_other_pictures_are_refused(folders: dict[str, Path], given: Any, said: str) -> None:
@@ -423,12 +496,12 @@ def test_other_pictures_are_refused(folders: dict[str, Path], given: Any, said: 
 @pytest.mark.blackbox
 def test_latents_images_and_masks_of_other_shapes_are_refused(folders: dict[str, Path]) -> None:
     rae, asymmetric = loaded(folders, "rae"), loaded(folders, "asymmetric")
-    with pytest.raises(BadInputError, match="latents: expected a tensor N×64×2×2, found 1×64×4×4"):
+    with pytest.raises(BadInputError, match="latents: expected a tensor of the shape any×64×2×2, found 1×64×4×4"):
         rae.decode(Latents(torch.zeros(1, 64, 4, 4), rae.space))
     z, image = asymmetric.encode(pictures()), pictures()
-    with pytest.raises(BadInputError, match="mask: expected a tensor 2×1×32×32, found 1×1×32×32"):
+    with pytest.raises(BadInputError, match="mask: expected a tensor of the shape 2×1×32×32, found 1×1×32×32"):
         asymmetric.decode(z, image, torch.zeros(1, 1, SIDE, SIDE))
-    with pytest.raises(BadInputError, match="image: expected a tensor 2×3×32×32, found 2×3×16×16"):
+    with pytest.raises(BadInputError, match="image: expected a tensor of the shape 2×3×32×32, found 2×3×16×16"):
         asymmetric.decode(z, pictures(16), torch.zeros(2, 1, SIDE, SIDE))
-    with pytest.raises(BadInputError, match="image, mask: expected both or none of them, found only one"):
+    with pytest.raises(BadInputError, match="image and mask: expected both or neither of them, found only one"):
         asymmetric.decode(z, image)

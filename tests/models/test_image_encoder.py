@@ -40,7 +40,7 @@ def test_sizes_that_cannot_make_an_encoder_are_refused(tmp_path: Path, settings:
     save_image_encoder(encoder(), tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(settings))
     with pytest.raises(
-        BadInputError, match=r"config\.json: expected the sizes of an image encoder, found missing or wrong ones"
+        BadInputError, match=r"config\.json: expected the sizes of an image encoder, found missing or wrong values"
     ):
         load_image_encoder(tmp_path)
 
@@ -50,5 +50,5 @@ def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
     save_image_encoder(encoder(), tmp_path)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "dimension": 7}))
-    with pytest.raises(BadInputError, match="expected the weights of this network, found differences"):
+    with pytest.raises(BadInputError, match="expected weights that fit the network, found differences"):
         load_image_encoder(tmp_path)

@@ -46,12 +46,12 @@ def test_a_truncated_file_is_named(ending: str, bytes_left: int, tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([1, 2], "expected a state dict, found list"),
-        ({"state_dict": 3}, "expected a state dict, found int"),
-        ({"epoch": 3}, "expected only named tensors, found int for the name 'epoch'"),
+        ([1, 2], "expected a dictionary of tensors .a state dict., found list"),
+        ({"state_dict": 3}, "expected a dictionary of tensors .a state dict., found int"),
+        ({"epoch": 3}, "expected only tensors with names, found int under the name 'epoch'"),
         (
             {"weight": torch.zeros(1, device="meta")},
-            "expected dense tensors with values, found another kind of tensor for the name weight",
+            "expected dense tensors with values, found a sparse or empty .meta. tensor under the name weight",
         ),
     ],
 )

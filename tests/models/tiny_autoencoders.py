@@ -80,7 +80,34 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def tiny_autoencoder(name: str, seed: int = 0) -> nn.Module:
     """Return a tiny autoencoder whose weights, gains and statistics all differ from their initial values."""
-    kind, settings = SETTINGS[name]
+    return _random(*SETTINGS[name], seed)
+
+
+def spatial(name: str, channels: int, factor: int, **settings: Any) -> nn.Module:
+    """Return a tiny random autoencoder with given latents.
+
+    Args:
+        name: `kl` for `AutoencoderKL`, or `dc` for `AutoencoderDC`.
+        channels: number of channels of the latents.
+        factor: side of the square of pixels that one position of the latents stands for, a power of 2.
+        settings: further settings of the class.
+    """
+    levels = factor.bit_length()
+    if name == "kl":
+        sizes = {
+            "down_block_types": (DOWN,) * levels, "up_block_types": (UP,) * levels, "norm_num_groups": 4,
+            "block_out_channels": (8,) * levels,
+        }  # fmt: skip
+        return _random("AutoencoderKL", {**sizes, "latent_channels": channels, **settings})
+    each = {
+        "block_out_channels": (*(8,) * (levels - 1), channels), "layers_per_block": (1,) * levels,
+        "qkv_multiscales": ((),) * levels, "block_types": "ResBlock",
+    }  # fmt: skip
+    both = {f"{side}_{key}": value for side in ("encoder", "decoder") for key, value in each.items()}
+    return _random("AutoencoderDC", {**both, "attention_head_dim": 4, "latent_channels": channels, **settings})
+
+
+def _random(kind: str, settings: dict[str, Any], seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network: nn.Module = getattr(diffusers, kind)(**settings).eval()

@@ -47,7 +47,7 @@ def test_both_forms_of_stable_diffusion_are_read_with_the_same_first_stage(
     found = parts["vae"].state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], x) for name, x in expected.items())
-    assert load_first_stage(tmp_path / "pipeline" / "vae").vae.config.latent_channels == 4
+    assert load_first_stage(tmp_path / "pipeline" / "vae").space.channels == 4
 
 
 def first_stage_tensors() -> dict[str, torch.Tensor]:

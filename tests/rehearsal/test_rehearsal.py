@@ -49,7 +49,9 @@ def test_the_first_line_of_a_rehearsals_page_says_that_its_numbers_mean_nothing(
 
 def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(30, 29, 1_000_000_000))
-    with pytest.raises(BadInputError, match=r"out: expected 25 GB of free disk .*rehearsal\.size=full, found 1 GB at"):
+    with pytest.raises(
+        BadInputError, match=r"out: expected 25 GB of free disk space .*rehearsal\.size=full, found 1 GB at"
+    ):
         run(["experiment=rehearsal", "rehearsal.size=full", f"out={tmp_path / 'out'}"])
     assert not (tmp_path / "out").exists()
 
@@ -60,9 +62,12 @@ def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path, m
         ("rehearsal.size=huge", r"rehearsal\.size: expected full or small, found huge"),
         ("rehearsal.steps=0", r"rehearsal\.steps: expected 1 or more, found 0"),
         ("rehearsal.tables=[1,12]", r"rehearsal\.tables: expected all, or some of 1, .*, found \[1, 12\]"),
-        ("rehearsal.tables=[9] rehearsal.parts=[forms,resume]", r"rehearsal\.parts: expected parts that use one of"),
-        ("profile=mini", r"profile: expected paper, which a rehearsal tries, found mini"),
-        ("stage=score", r"stage: expected check or report, the default, found score"),
+        (
+            "rehearsal.tables=[9] rehearsal.parts=[forms,resume]",
+            r"rehearsal\.parts: expected at least one part that uses a",
+        ),
+        ("profile=mini", r"profile: expected paper, the only profile .*, found mini"),
+        ("stage=score", r"stage: expected check or report \(the default\), found score"),
         ("rehearsal.parts=[nap]", r"rehearsal\.parts: expected all, or some of check, .*, found \['nap'\]"),
     ],
 )
@@ -78,7 +83,7 @@ def test_folders_that_no_rehearsal_has_written_are_left_alone(name: str, extra: 
     (tmp_path / name).mkdir()
     (tmp_path / name / "mine.txt").write_text("mine")
     (tmp_path / ".started.json").write_text(json.dumps({"experiment": "table2_inpaint_imagenet"}))
-    with pytest.raises(BadInputError, match=rf"out: expected a folder of an earlier rehearsal, .*found {name} in"):
+    with pytest.raises(BadInputError, match=rf"out: expected the folder of an earlier rehearsal, .*found {name} in"):
         run(["experiment=rehearsal", f"out={tmp_path}", *extra])
     assert (tmp_path / name / "mine.txt").read_text() == "mine"
 
@@ -155,7 +160,9 @@ def test_files_of_the_user_are_neither_read_nor_written(tmp_path: Path, monkeypa
 def test_making_refuses_a_path_outside_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CLIP", str(tmp_path / "own.pt"))
     composed, resolved = checked(["experiment=rehearsal", "rehearsal.parts=[tables]"])
-    with pytest.raises(BadInputError, match=r"expected to make files only in .*files, found a path outside: .*own\.pt"):
+    with pytest.raises(
+        BadInputError, match=r"expected only paths of files in .*files, found .*own\.pt, which is outside"
+    ):
         make_files(Place(tmp_path / "files"), ["table4_edit_cocoee"], RehearsalConfig.of(composed, resolved))
     assert not (tmp_path / "files").exists()
 
@@ -184,8 +191,8 @@ def test_the_tables_of_layers_are_not_judged_in_a_rehearsal(tmp_path: Path) -> N
         ({"a": 1.0005}, ""),
         ({"a": 1.01}, "a of row: expected 1.0, found 1.01"),
         ({"a": None}, "a of row: expected 1.0, found None"),
-        ({}, "other rows or metrics than first"),
-        ({"a": 1.0, "b": 2.0}, "other rows or metrics than first"),
+        ({}, "expected the rows and metrics of first, found other rows or metrics"),
+        ({"a": 1.0, "b": 2.0}, "expected the rows and metrics of first, found other rows or metrics"),
     ],
 )
 def test_numbers_of_two_runs_are_compared(found: dict[str, float | None], said: str, tmp_path: Path) -> None:
@@ -195,7 +202,10 @@ def test_numbers_of_two_runs_are_compared(found: dict[str, float | None], said: 
         (tmp_path / name / "results.json").write_text(json.dumps({"rows": [row]}))
     assert _differences(tmp_path / "second", tmp_path / "first") == said
     (tmp_path / "first" / "results.json").write_text(json.dumps({"rows": []}))
-    assert _differences(tmp_path / "second", tmp_path / "first") == "no numbers in first to compare with"
+    assert (
+        _differences(tmp_path / "second", tmp_path / "first")
+        == "expected numbers in first to compare with, found no numbers"
+    )
 
 
 @pytest.fixture(scope="module")

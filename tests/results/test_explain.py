@@ -169,7 +169,10 @@ def test_an_unknown_row_or_column_lists_the_choices(
             REPORTS,
             "expected the folder of one run, found a folder of several runs: table10_size_coco, table1_inpaint_places",
         ),
-        (REPORTS / "table7_architecture_base", "expected a table of numbers, found none in table7_architecture_base"),
+        (
+            REPORTS / "table7_architecture_base",
+            "expected a table with numbers, found no numbers in table7_architecture_base",
+        ),
         (REPORTS / "nothing", "expected the file with the results of a run, found no such file"),
     ],
 )

@@ -93,7 +93,7 @@ def test_a_run_without_features_removes_those_of_an_earlier_run(run: Path, tmp_p
         (lambda out: edit(out / "manifest.json"), "found features of other items"),
         (lambda out: (out / "features" / "index.json").write_text("{"), "expected JSON"),
         (lambda out: (out / "features" / "index.json").write_text("[" * 100_000), "at most 100 nested levels"),
-        (lambda out: (out / "manifest.json").write_text('{"items": [], "items": []}'), 'the key "items" twice'),
+        (lambda out: (out / "manifest.json").write_text('{"items": [], "items": []}'), 'the key "items" occurs twice'),
         (lambda out: (out / "records.parquet").write_bytes(b"PAR1"), "the files of a run with keep_features=true"),
     ],
     ids=["no shard", "broken shard", "other items", "broken index", "deep index", "items twice", "broken records"],

@@ -269,7 +269,7 @@ def test_a_read_only_store_that_lacks_one_kind_of_a_block_names_the_kind(
         next(turns)
     assert str(raised.value) == (
         "paths.store: expected a folder that can be written, because latents of the kinds encoded, encoded_known (an "
-        "earlier version of this program did not save them as files of their own) must be saved in it; found an error: "
+        "earlier version of this program did not save them in separate files) must be saved in it; found an error: "
         "[Errno 30] Read-only file system"
     )
     absent = {"latents": content_key({"seed": 1})}

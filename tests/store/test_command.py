@@ -169,7 +169,7 @@ def test_a_damaged_note_is_named_and_nothing_is_removed(root: Path, capsys: pyte
 def test_a_missing_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("ls", "du", "verify", "gc"):
         assert main([command, "--store", str(tmp_path / "none")]) == 2
-        assert f"nothing at {tmp_path / 'none'}" in capsys.readouterr().err
+        assert f"no folder at {tmp_path / 'none'}" in capsys.readouterr().err
 
 
 def test_collection_is_safe_beside_a_running_process(tmp_path: Path) -> None:

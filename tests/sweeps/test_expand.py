@@ -141,11 +141,11 @@ def without_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (lambda out: row(out, 1, manifest="b" * 64), "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb"),
         (lambda out: row(out, 1, splits=5), "protocol of lpips: splits: expected 10, found 5"),
-        (without("protocols"), "expected the protocol of lpips under the key protocols, found"),
-        (without("manifest"), "expected the hash of the list of measured items (manifest), found none"),
-        (without("rows"), "expected the key rows, found none"),
-        (tampered, "as the hash of the protocol of lpips, found another"),
-        (lambda out: (out / "results.json").unlink(), "found no file"),
+        (without("protocols"), "to which lpips refers"),
+        (without("manifest"), "expected the hash of the measured items under the key manifest, found no hash"),
+        (without("rows"), "expected the key rows, found no such key"),
+        (tampered, "expected a protocol of lpips with the hash"),
+        (lambda out: (out / "results.json").unlink(), "found no such file"),
     ],
     ids=["other items", "other protocol", "no stamps", "no manifest", "no rows", "changed stamp", "no results"],
 )
@@ -187,8 +187,8 @@ def test_an_interrupted_sweep_gathers_its_finished_jobs(tmp_path: Path, capsys: 
     assert len(pandas.read_csv(tmp_path / "o" / "sweep.csv")) == 1
     assert gather.main([str(tmp_path / "o")]) == 2  # the table lacks a job
     assert capsys.readouterr().err == (
-        "bench.gather: job 1: expected a record of how the job ended, found none; the job still runs, or it was ended "
-        "before it could write the record\n"
+        "bench.gather: job 1: expected the file job.json, which records how the job ended, found no such file; the job "
+        "still runs, or it was ended before it could write the file\n"
     )
 
 

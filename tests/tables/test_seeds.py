@@ -136,7 +136,7 @@ def test_without_files_the_study_is_empty(tmp_path: Path) -> None:
         ("[", "expected JSON"),
         ("[]", "expected a JSON object, found a list"),
         ('{"schema_version": 7}', "expected schema_version 1, found 7"),
-        ('{"schema_version": 1, "tables": {"2": {}}}', "expected a study of training seeds, found KeyError"),
+        ('{"schema_version": 1, "tables": {"2": {}}}', "expected a study of training seeds, found an error: KeyError"),
         ('{"schema_version": 1, "tables": {"x": {"rows": {}}}}', "expected a study of training seeds"),
         ('{"schema_version": 1, "tables": {"2": {"rows": {"a": {"decoder": "b", "trainings": []}}}}}', "any training"),
     ],

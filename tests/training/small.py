@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.data.imagenet_train import ImageNetTrain
 from bench.models import Decoder, DecoderConfig
-from bench.models.first_stage import KLFirstStage
+from bench.models.first_stage import AdaptedFirstStage, first_stage_of
 from bench.runtime.distributed import World
 from bench.training.objective import Objective
 from bench.training.recipe import DecoderRecipe
@@ -40,7 +40,7 @@ def write_pictures(root: Path, count: int = 6) -> Path:
     return root
 
 
-def first_stage() -> KLFirstStage:
+def first_stage() -> AdaptedFirstStage:
     torch.manual_seed(1)
     vae = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -50,7 +50,7 @@ def first_stage() -> KLFirstStage:
         norm_num_groups=4,
         sample_size=RESOLUTION,
     )
-    return KLFirstStage(vae)
+    return first_stage_of(vae)
 
 
 def decoder(*, conditioned: bool = True) -> Decoder:

@@ -90,7 +90,7 @@ def test_a_training_resumes_after_a_worker_is_killed(whole: Path) -> None:
         process.wait()
     assert process.returncode == 1
     (said,) = messages(errors)
-    assert "a process that loads pictures died" in said
+    assert "a process that loads pictures ended" in said
     assert "fewer processes (workers=N)" in said
     assert not list((folder / "store").rglob("*.lease"))
     subprocess.run(line, check=True, capture_output=True)

@@ -44,5 +44,5 @@ def test_masks_differ_between_items_and_steps() -> None:
 
 @pytest.mark.blackbox
 def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="found none"):
+    with pytest.raises(BadInputError, match="found no such file"):
         TrainingImages(tmp_path, resolution=64)

@@ -186,7 +186,7 @@ def exemplar_part() -> ExemplarPart:
 
 
 def test_the_pipeline_gives_the_unet_the_inputs_of_training() -> None:
-    part, vae = exemplar_part(), small.first_stage().vae
+    part, vae = exemplar_part(), small.first_stage().autoencoder.network
     unet, encoder = part.unet(inputs=9, condition_width=8, side=16), part.image_encoder()
     assert len(encoder.mapper.blocks) == 1
     pipeline = PaintByExamplePipeline(

@@ -287,7 +287,9 @@ def test_reading_processes_share_the_cores_of_a_gpu_node(
 
 @pytest.mark.blackbox
 def test_a_world_that_does_not_divide_the_items_is_refused(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"training\.at_once: expected a multiple of 3 .*process.*, found 4$"):
+    with pytest.raises(
+        BadInputError, match=r"training\.at_once: expected a multiple of 3, the number of processes, found 4$"
+    ):
         training(pictures, tmp_path, world=World(rank=0, size=3))
 
 
@@ -363,10 +365,10 @@ def test_a_discriminator_changes_from_the_step_after_it_joins(pictures: Path, tm
     ("changes", "message"),
     [
         ({"steps": 0}, "steps: expected 1 or more"),
-        ({"at_once": 3}, "at_once: expected a divisor of batch_size 4"),
-        ({"at_once": "most"}, "at_once: expected 1 or more, or auto, found most"),
-        ({"full_share": 1.5}, "full_share: expected a share"),
-        ({"full_share": 0.2, "full_masks": "alternating"}, "because every second alternating mask is full, found 0.2"),
+        ({"at_once": 3}, "at_once: expected a divisor of batch_size .4."),
+        ({"at_once": "most"}, "at_once: expected a whole number of 1 or more, or auto, found most"),
+        ({"full_share": 1.5}, "full_share: expected a number from 0 to 1"),
+        ({"full_share": 0.2, "full_masks": "alternating"}, "makes every second mask full, found 0.2"),
         ({"precision": "float16"}, "precision: expected one of float32, tf32, bfloat16"),
     ],
 )

@@ -51,7 +51,7 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
         raise BadInputError(f"{path}: expected {what}, found a broken or different file ({reason})") from None
     found = found.get("state_dict", found) if isinstance(found, dict) else found
     if not (isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values())):
-        raise BadInputError(f"{path}: expected {what}, found no named tensors")
+        raise BadInputError(f"{path}: expected {what}, found a file that does not contain only named tensors")
     return found
 
 

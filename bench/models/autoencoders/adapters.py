@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import BadInputError
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import LatentSpace
-from bench.models.decoder import Decoder
+from bench.models.decoder import Decoder, DecoderConfig
+from bench.models.strips import decode_in_strips
 
 __all__ = [
     "ADAPTERS",
@@ -29,21 +30,55 @@ __all__ = [
     "Quantised",
     "Representation",
     "Tiny",
+    "require_latents_of",
 ]
 
 
+FEWEST_POSITIONS = 4
+"""Smallest side of a tile of diffusers in positions of the latents. Tiles overlap by a quarter of their side."""
+
+
 class OfDiffusers(Autoencoder):
-    """Base class of the adapters for diffusers. By default, `decoded` calls the network's method `decode`."""
+    """Base class of the adapters for diffusers.
+
+    By default, `decoded` calls the network's method `decode`, and `decodable` applies the network's layer
+    `post_quant_conv` if there is one.
+    """
+
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        return () if getattr(self.network, "post_quant_conv", None) is None else ("post_quant_conv",)
+
+    def decodable(self, z: Tensor) -> Tensor:
+        return self.network.post_quant_conv(z) if self.input_layers else z
 
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         sample: Tensor = self.network.decode(z).sample
         return sample
 
+    def use_tiles(self, side: int) -> None:
+        network, factor = self.network, self.space.factor
+        if not (hasattr(network, "tiled_decode") or hasattr(network, "_tiled_decode")):
+            super().use_tiles(side)
+        if side % factor or side < FEWEST_POSITIONS * factor:
+            raise BadInputError(
+                f"tiles: expected a side that is a multiple of {factor} and at least {FEWEST_POSITIONS * factor} "
+                f"pixels, found {side}"
+            )
+        if hasattr(network, "tile_latent_min_size"):
+            network.tile_sample_min_size, network.tile_latent_min_size = side, side // factor
+            network.enable_tiling()
+        else:
+            stride = 3 * (side // factor) // 4 * factor
+            network.enable_tiling(side, side, stride, stride)
+
 
 class Normal(OfDiffusers):
     """Adapter for diffusers' `AutoencoderKL`. The latents are the mean of the normal distribution that the encoder
-    computes.
+    computes, or a sample of this distribution.
     """
+
+    has_posterior = True
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -61,6 +96,11 @@ class Normal(OfDiffusers):
     def encoded(self, image: Tensor) -> Tensor:
         mode: Tensor = self.network.encode(image).latent_dist.mode()
         return mode
+
+    def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
+        posterior = self.network.encode(image).latent_dist
+        sample: Tensor = posterior.mean + posterior.std * noise.to(posterior.mean.device)
+        return sample
 
 
 class Asymmetric(Normal):
@@ -84,6 +124,11 @@ class Consistency(Normal):
     """
 
     stochastic = True
+
+    @property
+    def decoder_network(self) -> nn.Module:
+        decoder: nn.Module = self.network.decoder_unet
+        return decoder
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -137,6 +182,12 @@ class OneFrame(Normal):
     def encoded(self, image: Tensor) -> Tensor:
         return super().encoded(image.unsqueeze(2)).squeeze(2)
 
+    def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
+        return super().sampled(image.unsqueeze(2), noise.unsqueeze(2)).squeeze(2)
+
+    def decodable(self, z: Tensor) -> Tensor:
+        return super().decodable(z.unsqueeze(2)).squeeze(2)
+
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         return super().decoded(z.unsqueeze(2), image, mask, seeds).squeeze(2)
 
@@ -159,7 +210,7 @@ class Tiny(OfDiffusers):
 
     The network's latents have the scaling that the diffusion model uses. This class converts them from and to the
     latents of the imitated autoencoder. The network's configuration does not name the space of the latents, so the
-    caller must name it.
+    caller must name it, or give the imitated autoencoder.
     """
 
     imitates = True
@@ -196,9 +247,17 @@ class Quantised(OfDiffusers):
             scale=config.scaling_factor,
         )
 
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        return ("quantize", *super().input_layers)
+
     def encoded(self, image: Tensor) -> Tensor:
         latents: Tensor = self.network.encode(image).latents
         return latents
+
+    def decodable(self, z: Tensor) -> Tensor:
+        quantised, _, _ = self.network.quantize(z)
+        return super().decodable(quantised)
 
 
 class Representation(OfDiffusers):
@@ -216,7 +275,9 @@ class Representation(OfDiffusers):
     def space_of(cls, network: Any) -> LatentSpace:
         config = network.config
         if not config.reshape_to_2d:
-            raise BadInputError("reshape_to_2d: expected true, so that latents are a grid, found false")
+            raise BadInputError(
+                "config.json: reshape_to_2d: expected true, because only then are the latents a grid, found false"
+            )
         return LatentSpace("", config.encoder_hidden_size, network.decoder_patch_size)
 
     def encoded(self, image: Tensor) -> Tensor:
@@ -235,34 +296,81 @@ class OwnDecoder(Autoencoder):
 
         Args:
             network: the decoder.
-            of: an autoencoder of diffusers with the same latents. If it has a `post_quant_conv`, this layer is applied
-                to the latents before the decoder.
+            of: an autoencoder of diffusers with the same latents. Its `input_layers` are applied to the latents before
+                the decoder.
 
         Raises:
             BadInputError: the decoder expects another number of channels or another factor than the latents of `of`
                 have.
         """
         super().__init__(network, of.space)
-        self.of, self.conditioned = of, network.config.conditioned
-        own = network.config.latent_channels, 2 ** (len(network.config.channels) - 1)
-        if own != (of.space.channels, of.space.factor):
-            raise BadInputError(
-                f"encoder: expected latents with {own[0]} channels and the factor {own[1]}, found "
-                f"{of.space.channels} channels and the factor {of.space.factor}"
-            )
+        self.of, self.side, self.conditioned = of, of.side, network.config.conditioned
+        self.has_posterior, self.found_name = of.has_posterior, of.found_name
+        self.strip_rows: int | None = None
+        """Height of the strips in which pictures are decoded, in rows of pixels; None to decode whole pictures."""
+        require_latents_of(network.config, of.space)
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
-        return LatentSpace("", network.config.latent_channels, 2 ** (len(network.config.channels) - 1))
+        return LatentSpace("", network.config.latent_channels, network.config.factor)
+
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        return self.of.input_layers
+
+    @property
+    def training_note(self) -> str:
+        note: str = self.network.training_note
+        return note
+
+    def drop_encoder(self) -> Self:
+        self.of.drop_encoder()
+        self.of.network.decoder = None
+        return self
+
+    @property
+    def decoder_network(self) -> nn.Module:
+        return self.network  # type: ignore[no-any-return]
+
+    def use_tiles(self, side: int) -> None:
+        if side < 1:
+            raise BadInputError(f"tiles: expected strips of at least 1 row, found {side}")
+        self.strip_rows = side
 
     def encoded(self, image: Tensor) -> Tensor:
         return self.of.encoded(image)
 
+    def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
+        return self.of.sampled(image, noise)
+
+    def decodable(self, z: Tensor) -> Tensor:
+        return self.of.decodable(z)
+
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
-        quantised = getattr(self.of.network, "post_quant_conv", None)
-        inputs = z if quantised is None else quantised(z)
-        decoded: Tensor = self.network(inputs, image, mask) if self.conditioned else self.network(inputs)
+        inputs = self.decodable(z)
+        known = (image, mask) if self.conditioned and image is not None and mask is not None else ()
+        if self.strip_rows is not None:
+            return decode_in_strips(self.network, inputs, *known, rows=self.strip_rows)
+        decoded: Tensor = self.network(inputs, *known)
         return decoded
+
+
+def require_latents_of(decoder: DecoderConfig, space: LatentSpace) -> None:
+    """Require that a decoder of this project fits the latents of a space.
+
+    Args:
+        decoder: sizes of the decoder.
+        space: space of the encoder whose latents it gets.
+
+    Raises:
+        BadInputError: the decoder expects another number of channels or another factor than the latents have.
+    """
+    own = decoder.latent_channels, decoder.factor
+    if own != (space.channels, space.factor):
+        raise BadInputError(
+            f"the argument encoder: expected an autoencoder whose latents have {own[0]} channels and the factor "
+            f"{own[1]}, as the decoder needs them, found {space.channels} channels and the factor {space.factor}"
+        )
 
 
 ADAPTERS: Mapping[str, type[Autoencoder]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,12 @@ from torch.nn import functional
 
 from bench.errors import BadInputError
 from bench.models.autoencoders.space import LatentSpace
+from bench.models.checkpoints import TRAINING
 
 __all__ = ["Autoencoder", "Latents", "padded"]
+
+ENCODING = ("encoder", "quant_conv")
+"""Names of the modules of diffusers' autoencoders that only the encoder needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +42,13 @@ class Latents:
 class Autoencoder(nn.Module, ABC):
     """An encoder and a decoder of one latent space, which a network of diffusers or of this project computes.
 
-    A subclass overrides `space_of`, `encoded` and `decoded`. The weights are fixed. `encode` and `decode` record no
-    gradients.
+    A subclass overrides `space_of`, `encoded` and `decoded`. If its encoder computes a posterior, it also overrides
+    `sampled`; if layers of the network come before its decoder, it overrides `input_layers` and `decodable`. The
+    weights are fixed. `encode` and `decode` record no gradients.
     """
 
+    has_posterior: bool = False
+    """Whether the encoder computes a normal distribution of latents, from which `sampled` takes a sample."""
     conditioned: bool = False
     """Whether the decoder also uses the true image and the mask of the hole."""
     stochastic: bool = False
@@ -55,6 +62,9 @@ class Autoencoder(nn.Module, ABC):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.space = space
+        self.found_name = space.name
+        """Name of the space without regard to a name that the user chose: that of a known space, or one made from the
+        encoder's weights."""
 
     @classmethod
     @abstractmethod
@@ -75,19 +85,54 @@ class Autoencoder(nn.Module, ABC):
         """
         return "float32" if getattr(getattr(self.network, "config", None), "force_upcast", False) else "any"
 
+    @property
+    def training_note(self) -> str:
+        """Length of the decoder's training in words; empty if `config.json` does not contain it."""
+        return str(self.network.config.get(TRAINING, ""))
+
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        """Names of the network's layers that `decodable` applies to latents, in their order; () if there are none."""
+        return ()
+
+    @property
+    def decoder_network(self) -> nn.Module:
+        """Network that computes most of the decoding, which a caller may compile in place."""
+        decoder: nn.Module = self.network.decoder
+        return decoder
+
+    def use_tiles(self, side: int) -> None:
+        """Decode in parts from now on, which needs less memory. The base class refuses this.
+
+        An autoencoder of diffusers decodes overlapping square tiles and blends them. A decoder of this project decodes
+        horizontal strips.
+
+        Args:
+            side: side of a tile in pixels, or height of a strip in rows of pixels. A picture that is not larger than a
+                tile is decoded as a whole.
+
+        Raises:
+            BadInputError: the decoder cannot decode in parts, or the side does not fit it.
+        """
+        raise BadInputError(
+            f"tiles: expected a decoder that can decode in tiles, found {type(self.network).__name__}, which cannot"
+        )
+
     @torch.no_grad()
-    def encode(self, image: Tensor) -> Latents:
-        """Encode pictures without random noise. If the encoder computes a posterior, its mean is used.
+    def encode(self, image: Tensor, noise: Tensor | None = None) -> Latents:
+        """Encode pictures.
 
         Args:
             image: pictures B×3×H×W in [-1, 1]. H and W are multiples of `divisor`. If `side` is not None, both are
                 equal to `side`.
+            noise: standard normal values in the shape of the latents, with which the encoder's posterior is sampled.
+                With None, the latents are the mean of the posterior. If `has_posterior` is False, noise has no effect.
 
         Raises:
             BadInputError: `image` has a wrong type or shape.
         """
         self._check_pictures(image)
-        return Latents(self.encoded(image), self.space)
+        return Latents(self.encoded(image) if noise is None else self.sampled(image, noise), self.space)
 
     @torch.no_grad()
     def decode(
@@ -113,12 +158,35 @@ class Autoencoder(nn.Module, ABC):
         """
         self._check_latents(z, image, mask)
         if self.stochastic and len(seeds) != len(z.values):
-            raise BadInputError(f"seeds: expected one for each of {len(z.values)} items, found {len(seeds)}")
+            raise BadInputError(f"seeds: expected {len(z.values)} seeds, one for each item, found {len(seeds)}")
         return self.decoded(z.values, image, mask, seeds)
+
+    def drop_encoder(self) -> Self:
+        """Remove the networks that only `encode` uses, to save memory, and return this autoencoder.
+
+        Afterwards, `parameters()` are those of the decoder, and `encode` must not be called.
+        """
+        for name in ENCODING:
+            if getattr(self.network, name, None) is not None:
+                setattr(self.network, name, None)
+        return self
 
     @abstractmethod
     def encoded(self, image: Tensor) -> Tensor:
         """Return the latents B×C×h×w of pictures that `encode` has checked, unscaled and before `post_quant_conv`."""
+
+    def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
+        """Return a sample B×C×h×w of the encoder's posterior, like `encoded`. Without a posterior, use no noise.
+
+        Args:
+            image: pictures that `encode` has checked.
+            noise: standard normal values B×C×h×w on any device.
+        """
+        return self.encoded(image)
+
+    def decodable(self, z: Tensor) -> Tensor:
+        """Convert latents B×C×h×w of the encoder to the input of the network's decoder, which has the same shape."""
+        return z
 
     @abstractmethod
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
@@ -137,13 +205,15 @@ class Autoencoder(nn.Module, ABC):
 
     def _check_latents(self, z: Latents, image: Tensor | None, mask: Tensor | None) -> None:
         if z.space.name != self.space.name:
-            raise BadInputError(f"latents: expected those of the space {self.space.name}, found {z.space.name}")
+            raise BadInputError(
+                f"latents: expected latents of the space {self.space.name}, found latents of the space {z.space.name}"
+            )
         side = None if self.side is None else self.side // self.space.factor
         _check_tensor("latents", z.values, (None, self.space.channels, side, side))
         if not self.conditioned:
             return
         if (image is None) != (mask is None):
-            raise BadInputError("image, mask: expected both or none of them, found only one")
+            raise BadInputError("the arguments image and mask: expected both or neither of them, found only one")
         if image is not None and mask is not None:
             count, height, width = len(z.values), *(self.space.factor * size for size in z.values.shape[-2:])
             _check_tensor("image", image, (count, 3, height, width))
@@ -161,14 +231,16 @@ def _check_tensor(name: str, found: object, shape: tuple[int | None, ...]) -> No
     Raises:
         BadInputError: the object is not such a tensor.
     """
-    wanted = "×".join("N" if size is None else str(size) for size in shape)
+    wanted = "×".join("any" if size is None else str(size) for size in shape)
     if not isinstance(found, Tensor) or found.dtype not in (torch.float32, torch.float16, torch.bfloat16):
         kind = str(found.dtype).removeprefix("torch.") if isinstance(found, Tensor) else type(found).__name__
-        raise BadInputError(f"{name}: expected a float tensor {wanted}, found {kind}")
+        raise BadInputError(
+            f"{name}: expected a float32, float16 or bfloat16 tensor of the shape {wanted}, found {kind}"
+        )
     fits = found.ndim == len(shape) and found.numel() > 0
     if not fits or any(size not in (None, own) for size, own in zip(shape, found.shape, strict=True)):
         raise BadInputError(
-            f"{name}: expected a tensor {wanted}, found {'×'.join(map(str, found.shape)) or 'one number'}"
+            f"{name}: expected a tensor of the shape {wanted}, found {'×'.join(map(str, found.shape)) or 'one number'}"
         )
 
 

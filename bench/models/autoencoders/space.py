@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["KNOWN", "LatentSpace", "known_name"]
+__all__ = ["KNOWN", "LatentSpace", "alike", "known_name"]
 
 Numbers = tuple[float, ...]
 
@@ -107,13 +107,16 @@ KNOWN: Mapping[str, LatentSpace] = {
 def known_name(space: LatentSpace) -> str:
     """Return the name of the space in `KNOWN` that has the same sizes and the same scaling as `space`.
 
-    Return "" if no known space fits. The name of `space` itself is not used. Numbers that differ by less than 1e-4
-    count as equal, because published configurations round them differently.
+    Return "" if no known space fits. The name of `space` itself is not used.
     """
-    return next((name for name, known in KNOWN.items() if _alike(space, known)), "")
+    return next((name for name, known in KNOWN.items() if alike(space, known)), "")
 
 
-def _alike(one: LatentSpace, other: LatentSpace) -> bool:
+def alike(one: LatentSpace, other: LatentSpace) -> bool:
+    """Return True if two spaces have the same sizes and the same scaling. Their names are not compared.
+
+    Numbers that differ by less than 1e-4 count as equal, because published configurations round them differently.
+    """
     first, second = (
         (space.channels, space.factor, space.patch, len(space.mean), len(space.deviation)) for space in (one, other)
     )

@@ -124,7 +124,10 @@ class Workshop:
             return folder
         shipped = self.shipped.part(name) if self.shipped is not None else None
         if shipped is None:
-            raise BadInputError(f"part={name}: expected that this model is trained, found no {folder / DONE}")
+            raise BadInputError(
+                f"{folder / DONE}: expected this file of the trained model {name}, found no such file; part={name} "
+                "trains it"
+            )
         return shipped
 
     def settings(self, name: str) -> str:
@@ -180,7 +183,7 @@ class Part(ABC):
 
         Args:
             name: name of the model.
-            settings: hash of the settings; only checkpoints with an equal hash are resumed.
+            settings: hash of the settings. If there is a checkpoint, it must have an equal hash.
             workshop: seed, data and device of the training.
             folder: folder in which the finished model is written.
         """
@@ -225,8 +228,8 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
         earlier = read_made(target)
         if earlier["settings"] != settings:
             raise BadInputError(
-                f"{target}: expected a model with this recipe and seed, found another recipe or seed; remove it or "
-                "choose another out="
+                f"{target}: expected a model with the recipe, the seed, the pictures and the needed models of this "
+                "training, found a model with other settings; remove this folder or set another out=DIR"
             )
         log.info("%s: this model is already trained", name)
         return

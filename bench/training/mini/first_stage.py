@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from bench.models.checkpoints import note_training
-from bench.models.first_stage import FirstStage, KLFirstStage
+from bench.models.first_stage import FirstStage, first_stage_of
 from bench.training.initialization import start_readout
 from bench.training.mini.build import Outcome, ScheduledPart, Workshop
 from bench.training.mini.fit import Schedule, fit, seeded, torch_generator
@@ -63,7 +63,7 @@ class FirstStageRecipe(ScheduledPart):
         measured = self.measure(network, images, workshop)
         network.save_pretrained(folder)
         note_training(folder, str(self.steps))
-        figures = reconstruction_figures(self.wrapped(network), network.decoder, workshop)
+        figures = reconstruction_figures(first_stage_of(network), network.decoder, workshop)
         return Outcome({**figures, **measured}, seconds)
 
     def sizes(self, resolution: int) -> dict[str, Any]:
@@ -109,10 +109,6 @@ class FirstStageRecipe(ScheduledPart):
     @abstractmethod
     def measure(self, network: Any, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
         """Measure the latents of the trained network, before the network is written, and return the numbers by name."""
-
-    @abstractmethod
-    def wrapped(self, network: Any) -> FirstStage:
-        """Return the network as a `FirstStage`, the interface that the training of decoders uses."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +156,6 @@ class FirstStagePart(FirstStageRecipe):
         spread = float(torch.cat([network.encode(batch).latent_dist.mean for batch in batches]).std())
         network.register_to_config(scaling_factor=round(1 / spread, 5))
         return {"latent_std_train": spread}
-
-    def wrapped(self, network: AutoencoderKL) -> FirstStage:
-        return KLFirstStage(network)
 
 
 @torch.no_grad()

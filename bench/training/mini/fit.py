@@ -46,7 +46,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch_size, self.save_every) < 1 or self.learning_rate <= 0:
-            raise ValueError(f"steps, batch_size, save_every and learning_rate must be positive: found {self}")
+            raise ValueError(
+                "steps, batch_size, save_every, learning_rate: expected 1 or more for the first three and a "
+                f"learning_rate above 0, found {self.steps}, {self.batch_size}, {self.save_every}, {self.learning_rate}"
+            )
 
     def factor(self, step: int) -> float:
         """Return the learning rate of a step as a fraction of `learning_rate`, in (0, 1]."""

@@ -40,7 +40,9 @@ class TrainingImages:
         """
         self.paths = sorted(root.glob("*/*.JPEG"))
         if not self.paths:
-            raise BadInputError(f"{root}: expected folders of JPEG files, one for each synset (class), found none")
+            raise BadInputError(
+                f"{root}: expected one folder of files *.JPEG for each synset (class), found no such file"
+            )
         self.resolution = resolution
         self.smallest_crop = smallest_crop
         self._pictures = [np.asarray(read_rgb(path)) for path in self.paths]

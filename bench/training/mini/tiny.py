@@ -99,11 +99,13 @@ class Teacher:
     @torch.no_grad()
     def pictures(self, z: Tensor) -> Tensor:
         """Decode unscaled latents into pictures, clamped to [-1, 1]."""
-        return self.decoder(self.vae.post_quant_conv(z)).clamp(-1, 1)
+        decoded: Tensor = self.decoder(self.vae.post_quant_conv(z))
+        return decoded.clamp(-1, 1)
 
     def scaled(self, z: Tensor) -> Tensor:
         """Return latents in the scale of the diffusion model."""
-        return z * self.vae.config.scaling_factor
+        scale: float = self.vae.config.scaling_factor
+        return z * scale
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ from diffusers import VQModel
 from torch import Tensor
 from torch.nn import functional
 
-from bench.models.first_stage import FirstStage, VQFirstStage
 from bench.training.initialization import start_readout
 from bench.training.mini.build import Workshop
 from bench.training.mini.first_stage import FirstStageRecipe
@@ -73,9 +72,6 @@ class VQFirstStagePart(FirstStageRecipe):
         return {
             "entries_used": float(len(set(_nearest(encoded, network.quantize.embedding.weight).flatten().tolist())))
         }
-
-    def wrapped(self, network: VQModel) -> FirstStage:
-        return VQFirstStage(network)
 
 
 def _nearest(encoded: Tensor, codebook: Tensor) -> Tensor:

@@ -93,5 +93,5 @@ def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
 @pytest.mark.blackbox
 @pytest.mark.parametrize("field", ["steps", "batch_size", "learning_rate", "save_every"])
 def test_sizes_must_be_positive(field: str) -> None:
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="expected 1 or more for the first three"):
         Schedule(**{"steps": 1, "batch_size": 1, "learning_rate": 1.0, field: 0})  # type: ignore[arg-type]

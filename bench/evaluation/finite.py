@@ -1,0 +1,57 @@
+"""Search for rows whose images are not finite, which happens if a network computes in half precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from bench.evaluation.measure import prepare
+from bench.evaluation.sampling import finite_items
+from bench.evaluation.setup import Setup
+from bench.generation.method import image_of
+
+__all__ = ["rows_without_finite_images"]
+
+
+def rows_without_finite_images(setup: Setup) -> dict[str, str]:
+    """Decode every item with every row, and return the rows that fail, each with the reason.
+
+    A row fails if a value of any image is NaN or infinite, or if the device cannot compute in the row's precision. The
+    result is stored, so that a later run does not decode again.
+
+    Args:
+        setup: objects of a run that has only the rows to be tried. Missing latents are sampled.
+    """
+    items = prepare(setup)
+    latents = setup.sampling.run(items)
+    rows = [*setup.methods]
+
+    def find() -> dict[str, Any]:
+        broken: dict[str, int] = dict.fromkeys(rows, 0)
+        errors: dict[str, str] = {}
+        for key, (first, last) in zip(latents, items.blocks(), strict=True):
+            arrays = setup.sampling.latents_of(key)
+            size = setup.scoring.batch_size
+            for start in range(first, last, size):
+                stop = min(start + size, last)
+                part = {name: values[start - first : stop - first] for name, values in arrays.items()}
+                batch = setup.sampling.batch(items.read(start, stop), part)[0]
+                for row in rows:
+                    if row in errors:
+                        continue
+                    try:
+                        broken[row] += int((~finite_items(image_of(setup.methods[row], batch))).sum())
+                    except (RuntimeError, NotImplementedError) as error:
+                        if isinstance(error, torch.OutOfMemoryError):
+                            raise
+                        errors[row] = str(error).partition("\n")[0]
+        return {"broken": broken, "errors": errors}
+
+    found = setup.remembered("images that are not finite", latents, find, rows=rows, count=len(items))
+    reasons = {
+        row: f"{count} of {len(items)} images contain NaN or infinite values"
+        for row, count in found["broken"].items()
+        if count
+    }
+    return reasons | {row: f"the device cannot compute the row ({error})" for row, error in found["errors"].items()}

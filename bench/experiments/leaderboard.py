@@ -1,0 +1,373 @@
+"""The leaderboard: decoders of several latent spaces on the same pictures.
+
+Within a space, every decoder gets the same latents, which one encoder makes once. This is a table like those of the
+paper, with paired differences, adjusted p-values and bold numbers as they are earned. Across spaces, a second table
+shows reconstruction quality next to the sizes of the latents and the costs of the decoders.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from bench.checking.autoencoders import vae_problems
+from bench.checking.estimate import total
+from bench.checking.inspection import Problem, merged
+from bench.config.experiment_configs import LeaderboardConfig, TableConfig
+from bench.config.overrides import command
+from bench.config.schema import PRECISIONS, Row
+from bench.errors import BadInputError
+from bench.evaluation.finite import rows_without_finite_images
+from bench.evaluation.setup import Setup
+from bench.experiments.table import TableExperiment
+from bench.models.autoencoders import takes_mask
+from bench.reporting.figures import draw_tradeoff
+from bench.reporting.index import Entry, Index, index_page
+from bench.reporting.page import first_line
+from bench.results.out_folder import open_out, writing_into
+from bench.results.run_folder import REPORT, RUN, Results
+from bench.results.stamps import RESULTS, read_stamps, unlike
+from bench.results.write import run_facts, write_run
+from bench.runtime.files import read_if_there, write_atomically, write_json
+from bench.runtime.text import csv_text, one_line
+from bench.sweeps.jobs import Job, run_job
+from bench.tables.grid import markdown, print_grid, terminal
+from bench.tables.leaderboard import COSTS, LatentSizes, LeaderboardRow, leaderboard_frame, leaderboard_grids
+from bench.tables.published_decoders import (
+    MeasuredValue,
+    ReproductionVerdict,
+    judge_published,
+    published_grid,
+    published_values,
+)
+
+__all__ = ["Leaderboard"]
+
+AUTOENCODER = "bench.models.load_autoencoder"
+DECODED = "bench.generation.autoencoding.DecodedByAutoencoder"
+ENCODING = "bench.generation.autoencoding.EncodingGenerator"
+EXACT = PRECISIONS[0]
+"""Precision of every encoder, and of the row with which the other rows of a space are compared."""
+DRAWN = ("parameters", "tera_flop", "seconds_per_image")
+"""Costs against which the figure draws the quality."""
+
+
+@dataclass(frozen=True)
+class SpaceRow:
+    """A row of one space's table."""
+
+    vae: str
+    """Name of the autoencoder in the configuration."""
+    row: Row
+    precision: str
+
+
+@dataclass(frozen=True)
+class Space:
+    """The decoders of one latent space."""
+
+    name: str
+    encoder: str
+    """Folder of the autoencoder whose encoder makes the latents. It is that of the first row of the space."""
+    rows: Mapping[str, SpaceRow]
+    declared: str
+    """Name of the space in the configuration; empty if the name comes from the weights."""
+
+
+class Leaderboard:
+    """An experiment that compares decoders within each latent space, and shows all of them side by side."""
+
+    def __init__(self, config: LeaderboardConfig, overrides: Sequence[str]) -> None:
+        """Set the configuration and the overrides of the command line.
+
+        Raises:
+            BadInputError: there is no autoencoder.
+        """
+        self.config, self.overrides = config, list(overrides)
+        if not config.vaes:
+            raise BadInputError("vae: expected a list of at least one autoencoder, found an empty list")
+
+    @cached_property
+    def spaces(self) -> dict[str, Space]:
+        """The latent spaces by name, each with its rows.
+
+        Autoencoders with the same value of `space` share a space. One without a value shares the space of the
+        autoencoder that its key `encoder` names, and otherwise has a space of its own.
+        """
+        vaes = self.config.vaes
+        paths = {spec.path: spec.space or name for name, spec in vaes.items() if spec.encoder is None}
+        members: dict[str, list[str]] = {}
+        for name, spec in vaes.items():
+            members.setdefault(spec.space or paths.get(spec.encoder or "", name), []).append(name)
+        return {
+            space: Space(
+                space,
+                vaes[names[0]].encoder or vaes[names[0]].path,
+                {key: row for name in names for key, row in self._rows(name).items()},
+                vaes[names[0]].space,
+            )
+            for space, names in members.items()
+        }
+
+    def _rows(self, name: str) -> dict[str, SpaceRow]:
+        """Return the rows of one autoencoder: one for each precision, with the mask and without it if it takes one."""
+        spec = self.config.vaes[name]
+        masked = (True, False) if takes_mask(spec.path) else (None,)
+        found = {}
+        for precision in spec.precisions:
+            for mask in masked:
+                use, words = {True: ("_mask", " w/ mask"), False: ("_nomask", " w/o mask"), None: ("", "")}[mask]
+                number = "" if precision == EXACT else f"_{precision}"
+                method = {
+                    "_target_": DECODED,
+                    "autoencoder": _autoencoder(spec.path, spec.space, spec.encoder),
+                    "masked": mask is True,
+                    "precision": precision,
+                    "seed": self.config.seed,
+                }
+                label = f"{spec.label}{words}{'' if precision == EXACT else f', {precision}'}"
+                found[f"{name}{use}{number}"] = SpaceRow(name, Row(label=label, method=method), precision)
+        return found
+
+    def table_config(self, space: Space, rows: Sequence[str], out: Path | None = None) -> TableConfig:
+        """Return the configuration of one space's table.
+
+        Args:
+            space: the latent space.
+            rows: names of the rows to measure.
+            out: folder of the leaderboard; None if the table is only checked.
+        """
+        config = self.config
+        chosen = {name: space.rows[name].row for name in rows}
+        exact = [name for name in rows if space.rows[name].precision == EXACT]
+        table = replace(
+            config.table,
+            title=f"Decoders of the latent space {space.name}. {config.table.title}",
+            reference=exact[0] if exact else None,
+        )
+        generator = {"_target_": ENCODING, "autoencoder": _autoencoder(space.encoder, space.declared)}
+        changed: dict[str, Any] = {
+            "name": f"{config.name}_{space.name}",
+            "out": None if out is None else str(out / space.name),
+            "generator": generator,
+            "rows": chosen,
+            "table": table,
+            "training": None,
+            "resolved": {
+                **config.resolved,
+                "generator": generator,
+                "rows": {name: asdict(row) for name, row in chosen.items()},
+                "table": asdict(table),
+                "vaes": {},
+            },
+        }
+        same = {field.name for field in fields(TableConfig)} - changed.keys()
+        return TableConfig(**{name: getattr(config, name) for name in same}, **changed)
+
+    def _setup(self, space: Space, rows: Sequence[str]) -> Setup:
+        return Setup(self.table_config(space, rows), self.overrides)
+
+    def missing(self) -> list[Problem]:
+        """Return everything that is missing or wrong among the files of any autoencoder, data set or metric."""
+        space = next(iter(self.spaces.values()))
+        shared = Setup(self.table_config(space, self._exact(space)), self.overrides).inspect(("dataset", "metrics"))
+        return merged([*vae_problems(self.config.vaes), *shared.problems])
+
+    def run(self) -> Results:
+        """Measure the table of every space, and write the table across spaces.
+
+        With a `stage` before `tabulate`, no table is written. The exit status of the results is the highest exit status
+        of a space.
+        """
+        if self.config.stage == "check":
+            return self._check()
+        world = next(iter(self._setups.values())).world
+        out = open_out(self.config) if world.is_main_process else None
+        results: dict[str, Results] = {}
+        reasons: dict[str, str] = {}
+        for name, space in self.spaces.items():
+            print(f"\n{name}", flush=True)
+
+            def measure(words: list[str], space: Space = space) -> Results:
+                reasons.update(self._unusable(space))
+                usable = [row for row in space.rows if row not in reasons]
+                return TableExperiment(self.table_config(space, usable, out), words).run()
+
+            results[name] = run_job(measure, Job(name, {"space": name}, self.overrides), out)
+        if out is not None and self.config.stage in ("tabulate", "report"):
+            with writing_into(out):
+                self.report(out, results, reasons)
+        worst = max(result.status for result in results.values())
+        failed = [name for name, result in results.items() if result.status]
+        return Results(out or Path(), worst, f"failed spaces: {', '.join(failed)}" if failed else "")
+
+    @cached_property
+    def _setups(self) -> dict[str, Setup]:
+        """For each space, the objects that its rows in full precision need."""
+        return {name: self._setup(space, self._exact(space)) for name, space in self.spaces.items()}
+
+    @staticmethod
+    def _exact(space: Space) -> list[str]:
+        return [name for name, row in space.rows.items() if row.precision == EXACT]
+
+    def _check(self) -> Results:
+        """Check each space with its rows in full precision. Rows in half precision are tried only on the real pictures.
+
+        Print the time, memory and disk space that all spaces together need.
+        """
+        found = [
+            TableExperiment(self.table_config(space, self._exact(space)), self.overrides).run()
+            for space in self.spaces.values()
+        ]
+        forecasts = [result.forecast for result in found if result.forecast is not None]
+        if forecasts:
+            print(f"{self.config.name}: together, the spaces need {total(forecasts)}")
+        return Results(Path(), max(result.status for result in found))
+
+    def _unusable(self, space: Space) -> dict[str, str]:
+        """Return, for each row in half precision that cannot be measured, the reason.
+
+        Such a row has no numbers, because a mean over the other pictures would be another quantity.
+        """
+        half = [name for name, row in space.rows.items() if row.precision != EXACT]
+        return rows_without_finite_images(self._setup(space, half)) if half else {}
+
+    def report(self, out: Path, results: Mapping[str, Results], reasons: Mapping[str, str]) -> None:
+        """Write the table across spaces, the figure, the index page and `run.json`, and print the table.
+
+        Args:
+            out: folder of the leaderboard.
+            results: results of each space, by the name of the space.
+            reasons: reason of each row without numbers, by the name of the row.
+        """
+        config = self.config
+        rows = [row for name in results for row in self._board_rows(out, name, results[name], reasons)]
+        table = leaderboard_frame(rows)
+        metrics = [metric for metric in config.table.columns if metric in table]
+        grids = list(leaderboard_grids(rows, metrics, config.metrics.name))
+        title = f"Decoders of all latent spaces. {config.table.title}, profile {config.profile.name}"
+        verdicts = [verdict for name in results for verdict in self._reproductions(out, name, results[name])]
+        if verdicts:
+            grids.append(published_grid(verdicts))
+        notes = [*self._notes(out, results), *(f"{row.label}: {row.reason}" for row in rows if row.reason)]
+        write_atomically(out / "leaderboard.csv", csv_text(table))
+        write_atomically(out / "leaderboard.md", markdown(title, grids, notes))
+        write_json(
+            out / "leaderboard.json",
+            {
+                "rows": json.loads(table.to_json(orient="records")),
+                "published": [asdict(verdict) for verdict in verdicts],
+                "notes": notes,
+            },
+        )
+        costs = {name: COSTS[name].title for name in DRAWN if name in table}
+        figure = None
+        if metrics and costs:
+            scaled = table.assign(**{name: table[name] * COSTS[name].scale for name in costs})
+            draw_tradeoff(out / "leaderboard.png", scaled, costs=costs, qualities=metrics, title=title)
+            figure = f"data:image/png;base64,{base64.b64encode((out / 'leaderboard.png').read_bytes()).decode()}"
+        entries = [self._entry(out, name, result) for name, result in results.items()]
+        index = Index(
+            "Leaderboard of decoders",
+            f"{len(rows)} rows in {len(results)} latent spaces. Each space has a report of its own, with paired "
+            "differences between its decoders.",
+            entries,
+            profile=f"profile {config.profile.name}",
+            first_line=first_line(config.profile.name),
+            grids=grids,
+            grid_title=title,
+            figure=figure,
+            command=command(self.overrides),
+        )
+        write_atomically(out / "index.html", index_page(index))
+        ended = {"experiments": {name: result.status for name, result in results.items()}}
+        write_run(
+            out, run_facts(config, config.resolved, self.overrides, device=config.device, weights={}, facts=ended)
+        )
+        console = terminal()
+        for grid in grids:
+            print_grid(grid, grid.title, console)
+        for note in notes:
+            print(one_line(note))
+        print(one_line(f"report: {out / 'index.html'}"))
+
+    def _board_rows(self, out: Path, name: str, result: Results, reasons: Mapping[str, str]) -> list[LeaderboardRow]:
+        space = self.spaces[name]
+        sizes = self._sizes(name)
+        costs = read_if_there(out / name / RUN).get("costs") or {}
+        lines = {} if result.table is None else {str(line["row"]): line for _, line in result.table.iterrows()}
+        found = []
+        for key, entry in space.rows.items():
+            values = {} if key not in lines else _numbers(lines[key])
+            reason = reasons.get(key) or ("" if values else result.message.partition("\n")[0] or "not measured")
+            found.append(
+                LeaderboardRow(key, entry.row.label, sizes, entry.precision, values, costs.get(key, {}), reason)
+            )
+        return found
+
+    def _reproductions(self, out: Path, name: str, result: Results) -> list[ReproductionVerdict]:
+        """Compare the rows in full precision and without a mask with the published values of their decoders."""
+        if result.table is None:
+            return []
+        protocol = read_if_there(out / name / RESULTS).get("protocol") or {}
+        measured = {}
+        for _, line in result.table.iterrows():
+            entry = self.spaces[name].rows[str(line["row"])]
+            if entry.precision == EXACT and not (entry.row.method or {})["masked"]:
+                measured[entry.vae] = _estimates(_numbers(line))
+        return list(judge_published(published_values(), measured, protocol.get("fields") or {}))
+
+    def _sizes(self, name: str) -> LatentSizes:
+        setup = self._setups[name]
+        shape = setup.facts["generator"]["latent_shape"]
+        assert shape is not None  # `EncodingGenerator` declares it
+        channels, height, _ = shape
+        return LatentSizes(name, channels, round(self.config.profile.resolution / height))
+
+    def _entry(self, out: Path, name: str, result: Results) -> Entry:
+        link = f"{name}/{REPORT}" if (out / name / REPORT).is_file() else None
+        ended = result.message.partition("\n")[0] or "done"
+        return Entry(name, ended, failed=result.status != 0, link=link, headline=result.headline)
+
+    def _notes(self, out: Path, results: Mapping[str, Results]) -> list[str]:
+        """Return the notes on the whole table: its protocol, and spaces whose numbers have another one."""
+        notes = [
+            "FID and KID compare the reconstructions with the same pictures before encoding. ± is one standard error. "
+            "Differences between two latent spaces are not tested."
+        ]
+        done = [name for name, result in results.items() if result.status == 0]
+        stamps = {name: read_stamps(out / name) for name in done}
+        for name in done[1:]:
+            reason = unlike(stamps[name], stamps[done[0]])
+            if reason is not None:
+                notes.append(f"The numbers of {name} cannot be compared with those of {done[0]}: {reason}")
+        return notes
+
+
+def _autoencoder(path: str, space: str, encoder: str | None = None) -> dict[str, Any]:
+    return {"_target_": AUTOENCODER, "path": path, "space": space, "encoder": encoder}
+
+
+def _numbers(line: pandas.Series) -> dict[str, float]:
+    """Return the values and standard errors in one line of a table's data frame, by the name of the column."""
+    return {
+        str(name): float(value)
+        for name, value in line.items()
+        if isinstance(value, float | int) and not isinstance(value, bool) and not pandas.isna(value)
+    }
+
+
+def _estimates(numbers: Mapping[str, float]) -> dict[str, MeasuredValue]:
+    """Return the values with their 95 % intervals, by metric, from the numbers of one line."""
+    found = {}
+    for metric, value in numbers.items():
+        low, high = numbers.get(f"{metric}_ci95_low"), numbers.get(f"{metric}_ci95_high")
+        found[metric] = MeasuredValue(value, None if low is None or high is None else (low, high))
+    return found

@@ -1,0 +1,155 @@
+"""Published values of decoders, and the verdict whether a run reproduces them.
+
+A published value can be reproduced only under the same protocol. Most sources do not state their whole protocol, so
+that most verdicts name the fields that differ or that the source does not state. The values and their sources are in
+`published_decoders.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bench.config.schema import ProtocolSpec
+from bench.runtime.own_yaml import read_own_yaml
+from bench.tables.build import style_of
+from bench.tables.grid import Grid
+
+__all__ = [
+    "ANOTHER_PROTOCOL",
+    "DIFFERS",
+    "REPRODUCED",
+    "STATED",
+    "MeasuredValue",
+    "PublishedValue",
+    "ReproductionVerdict",
+    "judge_published",
+    "published_grid",
+    "published_values",
+]
+
+FILE = Path(__file__).with_suffix(".yaml")
+REPRODUCED, DIFFERS, ANOTHER_PROTOCOL = "reproduced", "differs", "another protocol"
+STATED = tuple(field.name for field in fields(ProtocolSpec) if field.name not in ("name", "title", "source"))
+"""Names of the fields of a protocol that decide whether two numbers can be compared."""
+
+
+@dataclass(frozen=True)
+class PublishedValue:
+    """One value of one decoder, as its source prints it."""
+
+    decoder: str
+    """Name of the autoencoder in conf/vae."""
+    metric: str
+    printed: str
+    """The number as the source prints it, such as `4.70`."""
+    source: str
+    protocol: Mapping[str, Any]
+    """Those fields of the protocol that the source states."""
+
+    @property
+    def value(self) -> float:
+        return float(self.printed)
+
+    @property
+    def rounding(self) -> float:
+        """Largest error of the printed number that rounding alone can cause: half a unit of its last digit."""
+        exponent = Decimal(self.printed).as_tuple().exponent
+        return 0.5 * 10.0 ** int(exponent)
+
+    def differences(self, protocol: Mapping[str, Any]) -> list[str]:
+        """Return, for each field in which a run's protocol differs or the source states nothing, a short text.
+
+        Args:
+            protocol: fields of the run's protocol.
+        """
+        found = []
+        for name in STATED:
+            stated = self.protocol.get(name)
+            if stated is None:
+                found.append(f"{name} is not stated")
+            elif stated != protocol.get(name):
+                found.append(f"{name} is {stated}, here {protocol.get(name)}")
+        return found
+
+
+@dataclass(frozen=True)
+class ReproductionVerdict:
+    """The comparison of one published value with the value of a run."""
+
+    published: PublishedValue
+    measured: float
+    ci95: tuple[float, float] | None
+    """95 % interval of the measured value; None if it is unknown."""
+    verdict: str
+    """One of `REPRODUCED`, `DIFFERS` and `ANOTHER_PROTOCOL`."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class MeasuredValue:
+    """A value of a run with its 95 % interval, or None for an unknown interval."""
+
+    value: float
+    ci95: tuple[float, float] | None
+
+
+def published_values(file: Path | None = None) -> list[PublishedValue]:
+    """Return every published value, in the order of a file.
+
+    Args:
+        file: file in the form of `published_decoders.yaml`; None for this file.
+    """
+    entries: Sequence[Mapping[str, Any]] = read_own_yaml(file or FILE)
+    return [
+        PublishedValue(decoder, metric, str(printed), entry["source"], entry["protocol"])
+        for entry in entries
+        for decoder, values in entry["values"].items()
+        for metric, printed in values.items()
+    ]
+
+
+def judge_published(
+    published: Sequence[PublishedValue],
+    measured: Mapping[str, Mapping[str, MeasuredValue]],
+    protocol: Mapping[str, Any],
+) -> Iterator[ReproductionVerdict]:
+    """Compare published values with the values of a run, and yield one verdict for each value that the run has.
+
+    Under the same protocol, a value is reproduced if the run's 95 % interval, extended by the rounding of the printed
+    number, contains the printed number. Without an interval, the measured value itself must round to the printed one.
+
+    Args:
+        published: values to compare with.
+        measured: values of the run. The first key is the decoder, and the second key is the metric.
+        protocol: fields of the run's protocol.
+    """
+    for one in published:
+        found = measured.get(one.decoder, {}).get(one.metric)
+        if found is None:
+            continue
+        different = one.differences(protocol)
+        low, high = found.ci95 or (found.value, found.value)
+        if different:
+            verdict, reason = ANOTHER_PROTOCOL, "; ".join(different)
+        elif low - one.rounding <= one.value <= high + one.rounding:
+            verdict, reason = REPRODUCED, "the printed number lies in the interval, up to its rounding"
+        else:
+            verdict, reason = DIFFERS, f"the printed number lies outside {low:.4g} to {high:.4g}"
+        yield ReproductionVerdict(one, found.value, found.ci95, verdict, reason)
+
+
+def published_grid(verdicts: Sequence[ReproductionVerdict]) -> Grid:
+    """Return the verdicts as a table of texts, with the published and the measured value of each line."""
+    lines = []
+    for found in verdicts:
+        style = style_of(found.published.metric)
+        measured = f"{found.measured:.4g}" if style is None else f"{found.measured * style.scale:,.{style.decimals}f}"
+        title = found.published.metric if style is None else style.title
+        one = found.published
+        lines.append([one.decoder, title, found.verdict, found.reason, one.source, one.printed, measured])
+    heads = ["decoder", "metric", "verdict", "reason", "source", "published", "measured"]
+    return Grid(heads, lines, left=5, title="Published values")
