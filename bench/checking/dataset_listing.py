@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.instantiate import TARGET, make, named
+from bench.data.adjusted import adjusted
 from bench.data.items import Picture, Pictures
 from bench.data.listing import few
 from bench.data.pictures import size_of
@@ -20,7 +21,11 @@ from bench.data.prepared import MOST_BROKEN, refuse_invalid
 from bench.errors import BadInputError
 from bench.runtime.defaults import with_defaults
 
-__all__ = ["Listing", "Traits", "list_pictures", "traits_of"]
+__all__ = ["Listing", "Traits", "adapter_of", "list_pictures", "traits_of"]
+
+
+PICTURES = "dataset.pictures"
+"""Key of the configuration that describes the adapter."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,27 @@ class Traits:
     """Source of the masks; see `bench.data.items.Pictures.masks`."""
     pictured: bool = True
     """True if each item has a true picture; see `bench.data.items.Pictures.pictured`."""
+    dataset: str = ""
+    """Name of the data set; see `bench.data.items.Pictures.dataset`."""
+    split: str = ""
+    """Name of the data set's split; see `bench.data.items.Pictures.split`."""
+
+
+def adapter_of(dataset: Mapping[str, Any], **changed: Any) -> Pictures:
+    """Create the adapter that a data set's configuration describes, with its way to make pictures square.
+
+    Args:
+        dataset: value of the configuration key `dataset`, as plain data.
+        changed: arguments of the adapter that replace those in the configuration.
+
+    Raises:
+        BadInputError: the adapter refuses its arguments, or `dataset.fit`, `dataset.filter` or `dataset.crop_offset`
+            has a value that is not allowed or does not suit the adapter.
+    """
+    pictures = make({**dataset["pictures"], **changed}, PICTURES)
+    with named(PICTURES, "an object that lists pictures"):
+        pictures = with_defaults(pictures, Pictures)
+        return adjusted(pictures, dataset)
 
 
 def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
@@ -69,7 +95,7 @@ def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
     return Listing(len(pictures), subset, tuple(_mask_problems(pictures)))
 
 
-def traits_of(node: Mapping[str, Any], key: str) -> Traits:
+def traits_of(dataset: Mapping[str, Any]) -> Traits:
     """Return the properties of an adapter that are known before it lists its pictures.
 
     The data set need not exist yet. The adapter is created, but the objects in its arguments are not created, because
@@ -77,13 +103,12 @@ def traits_of(node: Mapping[str, Any], key: str) -> Traits:
     result is `Traits()`.
 
     Args:
-        node: configuration of the adapter, with its arguments.
-        key: full name of the configuration key that has `node`.
+        dataset: value of the configuration key `dataset`, as plain data.
     """
     try:
-        adapter = with_defaults(make({**node, "_recursive_": False}, key), Pictures)
-        with named(key, "an object with the attributes masks and pictured"):
-            return Traits(str(adapter.masks), bool(adapter.pictured))
+        adapter = adapter_of(dataset, _recursive_=False)
+        with named(PICTURES, "an object with the attributes masks and pictured"):
+            return Traits(str(adapter.masks), bool(adapter.pictured), str(adapter.dataset), str(adapter.split))
     except BadInputError:  # `list_pictures` reports it
         return Traits()
 

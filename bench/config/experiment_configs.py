@@ -20,6 +20,7 @@ from bench.config.schema import (
     Metrics,
     MiniModels,
     Profile,
+    ProtocolSpec,
     RehearsalSpec,
     Row,
     TableSpec,
@@ -97,6 +98,7 @@ class ScoringConfig(RunConfig):
     dataset: Dataset
     metrics: Metrics
     table: TableSpec
+    protocol: ProtocolSpec | None
     controls: list[str]
     limit: int | None
     fresh: bool

@@ -56,8 +56,9 @@ MEASURED = (
     "limit", "seed", "device", "batch_size", "strip_rows", "compile", "controls", "save_images", "keep_features",
     "profile.resolution", "profile.masks", "profile.fid_minimum", "profile.error", "profile.precision",
     "profile.asset_list", "profile.unpinned", "paths.store", "paths.data", "generator", "dataset.items",
-    "dataset.pictures", "metrics.name", "table.number", "table.title", "table.task", "table.columns", "table.beside",
-    "table.reference", "verbose", "fresh",
+    "dataset.fit", "dataset.filter", "dataset.crop_offset", "dataset.pictures", "protocol", "metrics.name",
+    "table.number", "table.title", "table.task", "table.columns", "table.beside", "table.reference",
+    "verbose", "fresh",
 )  # fmt: skip
 COLLECTED = ("experiments", "each", "device", "verbose", "profile.error", "profile.precision")
 

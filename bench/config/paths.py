@@ -40,6 +40,8 @@ class Paths:
     """Folder `test_bench`, the COCOEE data set of Paint-by-Example."""
     coco: str = MISSING
     """Folder with MSCOCO's `val2014` and Karpathy's `dataset_coco.json`."""
+    coco2017: str = MISSING
+    """Folder with the folder `val2017` of COCO 2017."""
     sd_inpainting: str = MISSING
     """Weights of Stable Diffusion 1.5 for inpainting.
 

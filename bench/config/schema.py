@@ -41,6 +41,7 @@ __all__ = [
     "MiniModels",
     "Profile",
     "ProtocolSpec",
+    "ReferenceChange",
     "RehearsalSpec",
     "Row",
     "TableSpec",
@@ -146,6 +147,8 @@ class Profile:
     predict_branch: bool = False
     """Default value of the key `predict_branch`, which sets how the training of a decoder starts."""
     datasets: dict[str, Any] = field(default_factory=dict)
+    protocols: dict[str, Any] = field(default_factory=dict)
+    """Values that the files in `conf/protocol` declare and that depend on the profile, such as the numbers of items."""
     asset_list: str | None = None
     """File that describes the external files, for example by SHA-256; None for `bench/checking/assets.yaml`."""
     unpinned: list[str] = field(default_factory=list)
@@ -238,6 +241,18 @@ class Dataset:
     """File or folder of the captions, for `dataset=folder` and `dataset=prompts`; None if there are none."""
     exemplars: str | None = None
     """Folder of the exemplars of the pictures in `root`, for `dataset=folder`; None if there are none."""
+    fit: str | None = None
+    """Way to make pictures square: `squash` scales both sides, and `crop` scales the shorter side and cuts out the
+    centre. None leaves it to the data set. With either way, no masks are drawn, and the whole image is the hole.
+    """
+    filter: str | None = None
+    """Filter with which pictures are scaled, one of `bench.data.squaring.FILTERS`; None leaves it to the data set."""
+    crop_offset: int | None = None
+    """Number of pixels by which the square of `fit=crop` is moved from the centre along the longer side; None for 0."""
+    other_split: Any = None
+    """Folder of other pictures in the layout of `root`, such as the training split, or a `_target_` with its arguments
+    that writes them; None if there is none. The sensitivity study uses them.
+    """
     pictures: dict[str, Any] = MISSING
     """Object that lists and reads the pictures of the data set: a `_target_` with its arguments."""
 
@@ -274,6 +289,20 @@ class MeasureSpec:
 
 
 @dataclass
+class ReferenceChange:
+    """Changes of the true images that form the reference set of FID and KID. A key that is None changes nothing."""
+
+    split: Any = None
+    """Folder of other pictures in the layout of `dataset.root`, or a `_target_` with its arguments."""
+    fit: str | None = None
+    """Way to make the pictures square; see `Dataset.fit`."""
+    filter: str | None = None
+    """Filter with which the pictures are scaled; see `Dataset.filter`."""
+    crop_offset: int | None = None
+    """Number of pixels by which the square is moved; see `Dataset.crop_offset`."""
+
+
+@dataclass
 class Choice:
     """A change in how images are measured. Settings that the choice does not name have the values of the profile.
 
@@ -294,6 +323,16 @@ class Choice:
     """Rule that decides to which bin an item belongs if its mask area lies on the edge of a bin.
 
     See `bench.metrics.bins`.
+    """
+    items: float | None = None
+    """Share of the items that are measured, above 0 and below 1; None for all items.
+
+    The items are taken at equal distances from the manifest.
+    """
+    reference: ReferenceChange | None = None
+    """Changes of the reference set with which FID and KID compare the same images; None changes nothing.
+
+    If none of its keys has a value, the choice is left out with a note.
     """
     against: str | None = None
     """Name of the choice with which this choice is compared; None compares with the profile's own way to measure."""
@@ -411,7 +450,8 @@ class VaeSpec:
 class ProtocolSpec:
     """A named protocol: the pictures on which an autoencoder is measured, and the way to measure.
 
-    Numbers are ranked together only if they have the same protocol. A field is None if its source does not state it.
+    Numbers are ranked together only if they have the same protocol. A run states its own value of each field, which
+    `bench.evaluation.protocols` finds out from what the run does. A field is None if every value of it is accepted.
     """
 
     name: str = MISSING
@@ -437,6 +477,8 @@ class ProtocolSpec:
     """Range and rounding of the pictures before they are measured, such as `uint8, rounded`."""
     source: str = ""
     """Publication or repository that the protocol comes from."""
+    assumed: list[str] = field(default_factory=list)
+    """Names of those fields that the source does not state. This project has chosen their values."""
 
 
 @dataclass

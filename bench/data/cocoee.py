@@ -55,6 +55,8 @@ class COCOEE(Pictures):
 
     masks: ClassVar[Literal["drawn", "given", "whole"]] = "given"
     fit: ClassVar[Literal["lama", "squash", "crop"]] = "squash"
+    dataset: ClassVar[str] = "COCOEE"
+    split: ClassVar[str] = "test"
 
     def __post_init__(self) -> None:
         mask_values(self.mask_values)

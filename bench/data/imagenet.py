@@ -42,8 +42,8 @@ class ImageNetValidation(Pictures):
     Attributes:
         root: folder that contains the synset folders, such as `ILSVRC2012/val`. If `ground_truth` is set, it is the
             folder that contains the pictures themselves.
-        per_class: number of pictures to select from each class. If a class has fewer pictures, all of them are
-            selected.
+        per_class: number of pictures to select from each class. If a class has fewer pictures, or if the number is
+            None, all pictures of the class are selected.
         seed: seed of the selection.
         ground_truth: the devkit's file `ILSVRC2012_validation_ground_truth.txt`. The first line of the file is the
             class of the picture `ILSVRC2012_val_00000001`, and so on. A relative path starts at the root. None if the
@@ -51,16 +51,23 @@ class ImageNetValidation(Pictures):
     """
 
     root: str | Path
-    per_class: int = PER_CLASS
+    per_class: int | None = PER_CLASS
     seed: int = 0
     ground_truth: str | Path | None = None
 
     masks: ClassVar[Literal["drawn", "given", "whole"]] = "drawn"
     fit: ClassVar[Literal["lama", "squash", "crop"]] = "lama"
+    dataset: ClassVar[str] = "ImageNet"
 
     def __post_init__(self) -> None:
-        if self.per_class < 1:
+        if self.per_class is not None and self.per_class < 1:
             raise BadInputError(f"dataset.pictures.per_class: expected 1 or more, found {self.per_class}")
+
+    @property
+    def split(self) -> str:
+        """Name of the folder `root` if it is `train`, `val` or `test`, and `val` otherwise."""
+        name = Path(str(self.root)).name
+        return name if name in PARTS else "val"
 
     @property
     def subset(self) -> Literal["reconstructed", "custom"]:
@@ -186,6 +193,8 @@ class AuthorsArchive(Pictures):
 
     masks: ClassVar[Literal["drawn", "given", "whole"]] = "given"
     fit: ClassVar[Literal["lama", "squash", "crop"]] = "squash"
+    dataset: ClassVar[str] = "ImageNet"
+    split: ClassVar[str] = "val"
 
     def __post_init__(self) -> None:
         mask_values(self.mask_values)

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from bench.data.given_masks import MaskValues, read_mask
 from bench.data.masks import MaskPreset, accept_masks
 from bench.data.names import valid_id
 from bench.data.pictures import read_rgb, size_of
+from bench.data.squaring import Squaring
 from bench.errors import BadInputError
 from bench.runtime.seeding import numpy_generator
 
@@ -104,6 +104,26 @@ class Pictures(ABC):
         return "lama"
 
     @property
+    def filter(self) -> str:
+        """Filter with which a picture is scaled, one of `bench.data.squaring.FILTERS`; `bicubic` by default."""
+        return "bicubic"
+
+    @property
+    def crop_offset(self) -> int:
+        """Number of pixels by which the square of `crop` is moved along the longer side; 0 by default."""
+        return 0
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set that a protocol states, such as `COCO 2017`; empty (the default) for any other set."""
+        return ""
+
+    @property
+    def split(self) -> str:
+        """Name of the data set's split, such as `val`; empty by default."""
+        return ""
+
+    @property
     def pictured(self) -> bool:
         """True (the default) if each item has a true picture; False if the items are captions only."""
         return True
@@ -164,7 +184,9 @@ class Item:
         return sha256_of(self.mask)
 
 
-def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, seed: int) -> Item | None:
+def inpainting_item(
+    picture: Picture, *, resolution: int, masks: MaskPreset, seed: int, squaring: Squaring | None = None
+) -> Item | None:
     """Make an item with a drawn mask by LaMa's rule.
 
     Args:
@@ -172,6 +194,7 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
         resolution: side of the item in pixels.
         masks: family of masks from which five masks are drawn. The random values depend on `seed` and on the item's id.
         seed: seed of the run.
+        squaring: filter that scales the picture; None for bicubic resampling, as in LaMa.
 
     Returns:
         The item, or None if all five masks cover too much of the image. LaMa leaves such a picture out.
@@ -181,7 +204,7 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
     """
     if picture.path is None:
         raise BadInputError(f"item {picture.id}: expected a picture in which a mask can be drawn, found none")
-    scaled = np.asarray(_covering(read_rgb(picture.path), resolution))
+    scaled = np.asarray((squaring or Squaring()).covering(read_rgb(picture.path), resolution))
     height, width = scaled.shape[:2]
     accepted = accept_masks(masks, height, width, numpy_generator(seed, picture.id, "mask"))
     if accepted is None:
@@ -191,34 +214,27 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
     return Item(picture.id, picture.source, image, mask, picture.caption, _exemplar(picture.exemplar))
 
 
-def square_image(path: Path, *, resolution: int, fit: str) -> Pixels:
+def square_image(path: Path, *, resolution: int, squaring: Squaring) -> Pixels:
     """Read a picture, make it square, and return it as uint8 RGB of shape (resolution, resolution, 3).
 
-    The picture is scaled by bicubic resampling. A picture that already has the right size is not changed.
+    A picture that already has the right size is not changed.
 
     Args:
         path: path of the picture.
         resolution: side of the result in pixels.
-        fit: `squash` scales both sides to the resolution; `crop` scales the shorter side and cuts out the centre.
+        squaring: way to make the picture square.
     """
-    rgb = read_rgb(path)
-    if rgb.size == (resolution, resolution):
-        return np.asarray(rgb)
-    if fit == "squash":
-        return np.asarray(rgb.resize((resolution, resolution), Image.Resampling.BICUBIC))
-    scaled = _covering(rgb, resolution)
-    left, top = ((side - resolution) // 2 for side in scaled.size)
-    return np.ascontiguousarray(np.asarray(scaled)[top : top + resolution, left : left + resolution])
+    return np.ascontiguousarray(np.asarray(squaring.square(read_rgb(path), resolution)))
 
 
-def item_of_files(picture: Picture, *, resolution: int, fit: str) -> tuple[Item, int]:
+def item_of_files(picture: Picture, *, resolution: int, squaring: Squaring) -> tuple[Item, int]:
     """Make an item whose mask is given as a file, or whose whole image is to be generated.
 
     Args:
         picture: files and texts of the item. If its `mask` is None, the mask of the item is all ones. If its `path` is
             None, the image of the item is grey.
         resolution: side of the item in pixels.
-        fit: way to make the picture square, `squash` or `crop`; see `square_image`.
+        squaring: way to make the picture square.
 
     Returns:
         The item, and the number of pixels of its mask that had neither of the mask's two values in the file, such as
@@ -230,7 +246,7 @@ def item_of_files(picture: Picture, *, resolution: int, fit: str) -> tuple[Item,
     mask, between = np.ones((resolution, resolution), np.uint8), 0
     if picture.path is None:
         return unpictured_item(picture.id, picture.source, picture.caption, resolution), between
-    image = square_image(picture.path, resolution=resolution, fit=fit)
+    image = square_image(picture.path, resolution=resolution, squaring=squaring)
     if picture.mask is not None:
         size = size_of(picture.path)
         mask, between = read_mask(picture.mask, resolution=resolution, like=size, values=picture.mask_values)
@@ -245,13 +261,6 @@ def unpictured_item(name: str, source: str, caption: str, resolution: int) -> It
 
 def _exemplar(path: Path | None) -> Pixels | None:
     return None if path is None else np.asarray(read_rgb(path))
-
-
-def _covering(rgb: Image.Image, resolution: int) -> Image.Image:
-    """Scale a picture by bicubic resampling, so that its shorter side has `resolution` pixels. Keep the proportions."""
-    factor = resolution / min(rgb.size)
-    width, height = (max(resolution, round(side * factor)) for side in rgb.size)
-    return rgb.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def sha256_of(pixels: Pixels) -> str:

@@ -84,6 +84,7 @@ class KarpathyCOCO(Pictures):
     fit: Literal["squash", "crop"] = "squash"
 
     masks: ClassVar[Literal["drawn", "given", "whole"]] = "whole"
+    dataset: ClassVar[str] = "COCO, Karpathy split"
 
     def __post_init__(self) -> None:
         if self.captions < 1:

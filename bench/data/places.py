@@ -48,6 +48,8 @@ class Places(Pictures):
 
     masks: ClassVar[Literal["drawn", "given", "whole"]] = "drawn"
     fit: ClassVar[Literal["lama", "squash", "crop"]] = "lama"
+    dataset: ClassVar[str] = "Places"
+    split: ClassVar[str] = "test"
 
     @property
     def subset(self) -> Literal["published", "custom"]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from bench.data.items import (
 from bench.data.masks import MaskPreset
 from bench.data.names import escaped, path_as_text, text_as_path, valid_id
 from bench.data.pictures import read_rgb
+from bench.data.squaring import FILTERS, FITS, Squaring, own_squaring
 from bench.data.walking import left_out_note
 from bench.errors import BadInputError, RunFailedError
 from bench.runtime.defaults import with_defaults
@@ -58,10 +59,11 @@ MANIFEST = "manifest.json"
 TABLE = "items.arrow"
 KINDS = {
     "masks": ("drawn", "given", "whole"),
-    "fit": ("lama", "squash", "crop"),
+    "fit": FITS,
+    "filter": FILTERS,
     "subset": ("published", "reconstructed", "custom"),
 }
-"""Allowed values of three properties of an adapter; see `bench.data.items.Pictures`."""
+"""Allowed values of four properties of an adapter; see `bench.data.items.Pictures`."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 MOST_BROKEN = 0.01
 """Largest fraction of broken pictures in a data set; a run with more of them stops."""
@@ -105,6 +107,8 @@ class _Manifest(TypedDict):
     resolution: Annotated[int, Field(ge=1)]
     masks: str
     fit: str
+    filter: NotRequired[str]
+    crop_offset: NotRequired[int]
     seed: int
     dropped: list[str]
     broken: dict[str, str]
@@ -130,7 +134,8 @@ class Items:
     Attributes:
         manifest: the items and their settings. `items` is the ordered list, with `id`, `source`, `mask_area`,
             `reference`, and the SHA-256 (or null) of `image`, `mask`, `caption` and `exemplar`. Settings are
-            `resolution`, `masks`, `fit`, `seed` and `subset`. `dropped` lists the ids of pictures whose masks were
+            `resolution`, `masks`, `fit`, `seed` and `subset`, and also `filter` and `crop_offset` if these are not the
+            defaults. `dropped` lists the ids of pictures whose masks were
             all too large. `broken` has the id of each broken picture, with the reason. `left_out` has the path of each
             file or folder that the adapter left out, with the reason. `grey_masks` is the number of masks in which some
             pixels have neither of the mask's two values.
@@ -149,6 +154,12 @@ class Items:
     def hash(self) -> str:
         """SHA-256 of the manifest's list of items. Two runs with the same value measured the same items."""
         return content_key({"items": self.manifest["items"]})
+
+    @property
+    def squaring(self) -> Squaring:
+        """The way in which the pictures were made square."""
+        manifest = self.manifest
+        return Squaring(manifest["fit"], manifest.get("filter", "bicubic"), manifest.get("crop_offset", 0))
 
     @property
     def ids(self) -> list[str]:
@@ -241,7 +252,7 @@ class Items:
         if row["image"] is None and row["image_file"] is None:
             return unpictured_item(row["id"], row["source"], row["caption"], side)
         if row["image"] is None:
-            image = square_image(text_as_path(row["image_file"]), resolution=side, fit=self.manifest["fit"])
+            image = square_image(text_as_path(row["image_file"]), resolution=side, squaring=self.squaring)
         else:
             image = np.frombuffer(row["image"], np.uint8).reshape(side, side, 3)
         exemplar = None if row["exemplar_file"] is None else np.asarray(read_rgb(text_as_path(row["exemplar_file"])))
@@ -309,6 +320,7 @@ def prepare_items(
             "resolution": resolution,
             "masks": masks.name if pictures.masks == "drawn" else pictures.masks,
             "fit": pictures.fit,
+            **own_squaring(pictures).settings,
             "subset": pictures.subset,
             "seed": seed,
             "limit": limit,
@@ -383,6 +395,9 @@ def refuse_invalid(adapter: Pictures, listed: Sequence[Any]) -> None:
         found = getattr(adapter, name)
         if found not in allowed:
             raise BadInputError(f"dataset.pictures.{name}: expected one of {', '.join(allowed)}, found {found!r:.60}")
+    offset = adapter.crop_offset
+    if isinstance(offset, bool) or not isinstance(offset, int):
+        raise BadInputError(f"dataset.pictures.crop_offset: expected a whole number, found {offset!r:.60}")
     for one in listed:
         if not isinstance(one, Picture):
             raise BadInputError(f"dataset.pictures: expected objects of the class Picture, found {one!r:.60}")
@@ -454,6 +469,7 @@ class _Preparation:
 
     def __init__(self, folder: Path, pictures: Pictures, resolution: int, masks: MaskPreset, seed: int) -> None:
         self.folder, self.pictures, self.resolution, self.masks, self.seed = folder, pictures, resolution, masks, seed
+        self.squaring = own_squaring(pictures)
         self.lines: list[dict[str, Any]] = []
         self.dropped: list[str] = []
         self.broken: dict[str, str] = {}
@@ -483,7 +499,8 @@ class _Preparation:
             "subset": self.pictures.subset if limit is None else "custom",
             "resolution": self.resolution,
             "masks": self.masks.name if self.pictures.masks == "drawn" else self.pictures.masks,
-            "fit": self.pictures.fit,
+            "fit": self.squaring.fit,
+            **self.squaring.settings,
             "seed": self.seed,
             "dropped": self.dropped,
             "broken": self.broken,
@@ -497,10 +514,12 @@ class _Preparation:
 
     def _make_item(self, picture: Picture) -> Item | None:
         if self.pictures.masks == "drawn":
-            return inpainting_item(picture, resolution=self.resolution, masks=self.masks, seed=self.seed)
+            return inpainting_item(
+                picture, resolution=self.resolution, masks=self.masks, seed=self.seed, squaring=self.squaring
+            )
         if self.pictures.masks == "given" and picture.mask is None:
             raise BadInputError(f"{picture.path}: expected a mask of this picture, found none")
-        item, between = item_of_files(picture, resolution=self.resolution, fit=self.pictures.fit)
+        item, between = item_of_files(picture, resolution=self.resolution, squaring=self.squaring)
         self.grey_masks += between > 0
         return item
 

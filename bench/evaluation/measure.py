@@ -13,11 +13,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from bench.checking.dataset_listing import adapter_of
 from bench.checking.estimate import Meter, Taken, before_trial, estimate, forecast
 from bench.checking.inspection import Problem
 from bench.checking.report import report
 from bench.checking.settings import check_settings
-from bench.config.instantiate import identity, make, own_code
+from bench.config.instantiate import identity, own_code
 from bench.config.schema import STAGES
 from bench.data.file_hashes import FileHashes
 from bench.data.masks import preset
@@ -242,7 +243,7 @@ def prepare(setup: Setup) -> Items:
     limits = [limit for limit in (dataset["items"], config.limit) if limit is not None]
     items = prepare_items(
         root / ITEMS,
-        make(dataset["pictures"], "dataset.pictures"),
+        adapter_of(dataset),
         resolution=config.profile.resolution,
         masks=preset(config.profile.masks),
         seed=config.seed,

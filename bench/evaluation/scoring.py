@@ -33,7 +33,7 @@ from bench.metrics.names import with_variant
 from bench.metrics.protocol import Protocol
 from bench.metrics.scores import Scored
 from bench.metrics.summary import Summary
-from bench.runtime.copies import ReadBack
+from bench.runtime.copies import ReadBack, moved
 from bench.runtime.device import describe
 from bench.runtime.progress import Pace, Progress
 from bench.runtime.source import source_hash
@@ -192,6 +192,60 @@ class Scoring:
                     values[column][start:stop] = array
         layouts.remember()
         return self._together(items, values, _features(spans, widths, again), sets)
+
+    def truth(self, items: Items) -> dict[str, Features]:
+        """Return the features of other true images than those of the run's items.
+
+        The store keeps the features under the same keys as those of a run with these items.
+
+        Args:
+            items: items whose true images form the set. Only those in `Items.references` count.
+
+        Returns:
+            Features of the M true images, by the name `MEASURE.ARRAY`.
+        """
+        spans = list(items.blocks())
+        keys = [self._keys(items.lines(*span), "") for span in spans]
+        cells = [Cell(TRUTH, name) for name in self.measures]
+        used = [block[cell] for block in keys for cell in cells]
+        self.store.uses.add(SCORES, used)
+        forget_if_fresh(self.store, self.sampling.world, SCORES, used)
+
+        def stored(number: int, cell: Cell) -> Arrays:
+            key, (start, stop) = keys[number][cell], spans[number]
+            found = self.store.get(SCORES, key, lambda arrays: _layout(arrays, stop - start) != NOT_OF_THESE)
+            if found is None:
+                found = self._truth_of(items.read(start, stop), cell.measure)
+                _refuse_not_finite(cell, found, items.ids[start:stop])
+                self.store.put_all(SCORES, {key: found})
+            return found
+
+        widths: dict[Column, int] = {}
+        with Progress("score", len(items)) as progress:
+            for number, (start, stop) in enumerate(spans):
+                for cell in cells:
+                    arrays = stored(number, cell)
+                    widths |= {
+                        Column(cell, name): values.shape[1] for name, values in arrays.items() if values.ndim == 2
+                    }
+                progress.advance(stop - start)
+        places = np.asarray(items.references, np.int_)
+        return {
+            f"{column.cell.measure}.{column.array}": features[places]
+            for column, features in _features(spans, widths, stored).items()
+        }
+
+    def _truth_of(self, block: Sequence[Item], name: str) -> Arrays:
+        """Return the arrays that one measure computes from the true images of some items alone."""
+        device = self.sampling.device
+
+        def measured(chosen: Sequence[int]) -> Arrays:
+            items = [block[place] for place in chosen]
+            image, mask = (moved(tensor, device) for tensor in (image_batch(items), mask_batch(items)))
+            scorer = Scorer({name: self.measures[name]}, image, mask, [item.exemplar for item in items])
+            return ReadBack(scorer.truth(name)).wait()
+
+        return joined(list(self.batches.over(range(len(block)), measured)))
 
     def _stored_layouts(self, resolution: int) -> Fact:
         """Return the entry of the store for the layouts of all cells.

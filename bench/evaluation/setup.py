@@ -15,9 +15,11 @@ from bench.config.compose import changing
 from bench.config.experiment_configs import MeasuringConfig
 from bench.config.instantiate import TARGET, identity, make, named, weight_files
 from bench.config.schema import TableSpec, is_measured
+from bench.data.prepared import Items
 from bench.errors import BadInputError
 from bench.evaluation.batch_size import Batches
 from bench.evaluation.part_facts import LoadedLater, PartFacts, part_facts, stored_part_facts
+from bench.evaluation.protocols import RunProtocol, measuring_of, protocol_of_run
 from bench.evaluation.sampling import NeededLatents, Sampling
 from bench.evaluation.scoring import Scoring, features_of, measure_protocols, metric_protocols
 from bench.generation.compiling import check_compiler
@@ -104,7 +106,7 @@ class Setup:
     @cached_property
     def traits(self) -> Traits:
         """Properties of the data set's items, which the adapter states before it lists the items."""
-        return traits_of(self.resolved["dataset"]["pictures"], "dataset.pictures")
+        return traits_of(self.resolved["dataset"])
 
     @property
     def work(self) -> Work:
@@ -132,9 +134,8 @@ class Setup:
     @cached_property
     def weights(self) -> dict[str, str]:
         """SHA-256 of every weight file that the run needs. The key is the file's path."""
-        return {
-            path: sha for key in PARTS if key != "dataset" for path, sha in weight_files(self.resolved[key]).items()
-        }
+        nodes = [self.resolved["generator"], self.resolved["metrics"]["measures"], self.resolved["rows"]]
+        return {path: sha for node in nodes for path, sha in weight_files(node).items()}
 
     @cached_property
     def spec(self) -> TableSpec:
@@ -325,6 +326,21 @@ class Setup:
         """Everything that can change the values of each measure, as plain data. The key is the measure's name."""
         found = {name: facts["protocol"] for name, facts in self.facts["measures"].items()}
         return measure_protocols(found, self.resolved["metrics"]["measures"], self.weights)
+
+    def protocol_of_run(self, items: Items) -> RunProtocol:
+        """Return the protocol of this run: its fields, and how they differ from those of a declared protocol.
+
+        Args:
+            items: items of the run.
+        """
+        return protocol_of_run(
+            self.config.protocol,
+            items,
+            self.resolved["dataset"],
+            self.traits,
+            measuring_of(self.sets, self.protocols, self.config.metrics.name),
+            self.overrides,
+        )
 
     @cached_property
     def scoring(self) -> Scoring:

@@ -58,6 +58,7 @@ class RunReport:
             items.hash,
             items.manifest["subset"],
             {key: portable(row["method"] or {}, config.paths.assets) for key, row in rows.items()},
+            self.setup.protocol_of_run(items).as_json,
         )
 
     def draw(self, table: Table) -> None:

@@ -9,6 +9,7 @@ results in the store, they are not computed again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +19,10 @@ from bench.checking.inspection import Problem
 from bench.config.experiment_configs import MeasuringConfig
 from bench.config.schema import Choice
 from bench.data.prepared import Items
+from bench.data.squaring import check_squaring
 from bench.errors import BadInputError
 from bench.evaluation.measure import MeasuredRun, missing, run_stages
+from bench.evaluation.references import reference_items
 from bench.evaluation.setup import Setup
 from bench.experiments.report import RunReport
 from bench.metrics.batch_scorer import Unit
@@ -36,7 +39,7 @@ from bench.results.write import write_run, write_table
 from bench.runtime.files import write_json
 from bench.tables.build import METRICS, bins_of, label_of
 from bench.tables.grid import terminal
-from bench.tables.sensitivity import DEFAULT, SensitivityTable, build_sensitivity, needed, restricted, rule_of
+from bench.tables.sensitivity import DEFAULT, USUAL, SensitivityTable, View, build_sensitivity, needed, restricted
 from bench.tables.sensitivity_render import frame, print_table, renderings, rows_as_json, sensitivity_grids
 from bench.tables.verdicts import PAPER
 
@@ -52,9 +55,10 @@ class SensitivityExperiment:
         Raises:
             BadInputError: there is no choice, or a choice is invalid. The message names the key.
         """
-        self.config, self.choices = config, config.metrics.choices
+        self.config = config
+        self.choices, self._left_out = _possible(config.metrics.choices)
         self._own = config.metrics.tasks.get(config.table.task or "", [])
-        _check_choices(self.choices, config.metrics.measures)
+        _check_choices(config.metrics.choices, config.metrics.measures)
         further = [name for choice in self.choices.values() for name in choice.measures]
         self.setup = Setup(config, overrides, further=further, more=self._saved_otherwise)
 
@@ -91,8 +95,8 @@ class SensitivityExperiment:
         """
         report = RunReport(self.setup, run)
         with run.stages.timed("tabulate"):
-            summaries = self.summaries(run.scored)
-            protocols = {rule: self.setup.protocols_of(summary) for rule, summary in summaries.items()}
+            summaries = self.summaries(run.scored, run.items)
+            protocols = {view: self.setup.protocols_of(summary) for view, summary in summaries.items()}
             table = self.sensitivity(run.items, summaries, protocols)
             records = report.keep()
             write_table(run.out, renderings(table))
@@ -116,30 +120,46 @@ class SensitivityExperiment:
         """Names of the table's metrics, including metrics that are shown in separate tables."""
         return [*self.setup.spec.columns, *self.setup.spec.beside]
 
-    def summaries(self, scored: Scored) -> dict[str, Summary]:
-        """Return the estimates of the metrics that the sensitivity table shows, for each rule of the bins.
+    def summaries(self, scored: Scored, items: Items) -> dict[View, Summary]:
+        """Return the estimates of the metrics that the sensitivity table shows, for each view.
 
-        A rule of the bins decides to which bin an item on the edge of two bins belongs. The key is the name of the
-        rule. There is an entry for each rule that a choice or the table's protocol uses.
+        A view is a combination of items, bins and a reference set. There is an entry for each view that a choice or the
+        table's protocol uses.
 
         Args:
             scored: scores of all rows.
+            items: items of the run.
         """
         fewest, bins = self.config.profile.fid_minimum, bins_of(self.columns)
         return {
-            rule: Summary(restricted(scored, names), fewest, bins, rule)
-            for rule, names in needed(self.columns, self.choices).items()
+            view: Summary(restricted(self._seen(scored, items, view), names), fewest, bins, view.rule, view.share)
+            for view, names in needed(self.columns, self.choices).items()
         }
 
+    def _seen(self, scored: Scored, items: Items, view: View) -> Scored:
+        """Return the scores with the reference set of a view.
+
+        If the reference set consists of other pictures, each of them stands for the item at the same place of the
+        manifest. The two sets are then independent, so that it does not matter which picture stands for which item.
+        """
+        change = self.choices[view.reference].reference if view.reference else None
+        if change is None:
+            return scored
+        others = reference_items(self.setup, change, items)
+        places = range(min(len(others.references), len(items)))
+        truth = {name: features[list(places)] for name, features in self.setup.scoring.truth(others).items()}
+        described = f"{view.reference}, manifest {others.hash[:16]}"
+        return replace(scored, truth=truth, references=list(places), reference=described)
+
     def sensitivity(
-        self, items: Items, summaries: Mapping[str, Summary], protocols: Mapping[str, Mapping[str, Protocol]]
+        self, items: Items, summaries: Mapping[View, Summary], protocols: Mapping[View, Mapping[str, Protocol]]
     ) -> SensitivityTable:
         """Return the sensitivity table with its notes.
 
         Args:
             items: items of the run.
-            summaries: estimates of the metrics, by the rule of the bins.
-            protocols: protocol of each metric, by the rule of the bins and the name of the metric.
+            summaries: estimates of the metrics, by the view.
+            protocols: protocol of each metric, by the view and the name of the metric.
         """
         setup = self.setup
         return build_sensitivity(
@@ -151,16 +171,17 @@ class SensitivityExperiment:
         )
 
     def notes(
-        self, items: Items, summaries: Mapping[str, Summary], protocols: Mapping[str, Mapping[str, Protocol]]
+        self, items: Items, summaries: Mapping[View, Summary], protocols: Mapping[View, Mapping[str, Protocol]]
     ) -> Iterator[str]:
         """Yield the notes that are printed below the table, one line of text for each.
 
         Args:
             items: items of the run.
-            summaries: estimates of the metrics, by the rule of the bins.
-            protocols: protocol of each metric, by the rule of the bins and the name of the metric.
+            summaries: estimates of the metrics, by the view.
+            protocols: protocol of each metric, by the view and the name of the metric.
         """
-        usual = summaries[rule_of(None)]
+        usual = summaries[USUAL]
+        yield from self.setup.protocol_of_run(items).notes()
         if self.config.profile.name != PAPER:
             yield (
                 f"Measured on the {self.config.profile.name} profile, with small models and data made by this project. "
@@ -174,12 +195,17 @@ class SensitivityExperiment:
             "standard error of the difference; items of one source count as dependent. –: the choice does not affect "
             "the metric."
         )
+        for label in self._left_out:
+            yield (
+                f"“{label}” is not measured, because its reference set names nothing that differs; "
+                "dataset.other_split=DIR names other pictures."
+            )
         yield items_note(items, usual)
         for low, high in bins_of(self.columns):
             sides = [area_bin(usual.scored.mask_area, low / 100, high / 100, rule=rule) for rule in RULES]
             counts = " and ".join(f"{side.sum()} by {name}" for side, name in zip(sides, RULES.values(), strict=True))
             yield f"{low}–{high} % masked: {counts}; {np.not_equal(*sides).sum()} items lie on an edge."
-        names = protocols[rule_of(None)]
+        names = protocols[USUAL]
         stamps = "; ".join(f"{name} {names[name].hash[:12]}" for name in self.columns if name in names)
         yield f"Manifest {items.hash[:16]}, seed {self.config.seed}; protocols: {stamps}."
 
@@ -188,7 +214,7 @@ class SensitivityExperiment:
         table: SensitivityTable,
         gallery: Gallery,
         facts: dict[str, Any],
-        protocols: Mapping[str, Mapping[str, Protocol]],
+        protocols: Mapping[View, Mapping[str, Protocol]],
     ) -> Page:
         """Return the content of the report's page.
 
@@ -196,11 +222,11 @@ class SensitivityExperiment:
             table: table to show.
             gallery: items to show with their pictures.
             facts: settings, weights and times of the run, as in `run.json`.
-            protocols: protocol of each metric, by the rule of the bins and the name of the metric.
+            protocols: protocol of each metric, by the view and the name of the metric.
         """
         stamped = {
-            metric if rule == rule_of(None) else f"{metric} ({rule} bins)": protocol
-            for rule, named in protocols.items()
+            f"{metric} ({view})" if str(view) else metric: protocol
+            for view, named in protocols.items()
             for metric, protocol in named.items()
         }
         return Page(
@@ -218,10 +244,10 @@ class SensitivityExperiment:
         self,
         run: MeasuredRun,
         table: SensitivityTable,
-        summaries: Mapping[str, Summary],
-        protocols: Mapping[str, Mapping[str, Protocol]],
+        summaries: Mapping[View, Summary],
+        protocols: Mapping[View, Mapping[str, Protocol]],
     ) -> None:
-        stamped = {protocol.hash: protocol.settings for of_rule in protocols.values() for protocol in of_rule.values()}
+        stamped = {protocol.hash: protocol.settings for of_view in protocols.values() for protocol in of_view.values()}
         write_json(
             run.out / "results.json",
             {
@@ -232,9 +258,10 @@ class SensitivityExperiment:
                 "custom": self.setup.custom,
                 "manifest": run.items.hash,
                 "subset": run.items.manifest["subset"],
+                "protocol": self.setup.protocol_of_run(run.items).as_json,
                 "protocols": stamped,
                 "measures": {
-                    metric: summary.measure(metric) for rule, summary in summaries.items() for metric in protocols[rule]
+                    metric: summary.measure(metric) for view, summary in summaries.items() for metric in protocols[view]
                 },
                 "notes": list(table.notes),
                 "rows": rows_as_json(table, protocols),
@@ -253,8 +280,14 @@ def _check_choices(choices: Mapping[str, Choice], measures: Mapping[str, Any]) -
         unknown = [metric for metric in choice.metrics if metric not in METRICS]
         if unknown:
             raise BadInputError(f"{key}.metrics: expected some of {', '.join(METRICS)}, found {unknown[0]}")
-        if not (choice.saved or choice.metrics or choice.bins):
-            raise BadInputError(f"{key}: expected at least one of the keys saved, metrics and bins, found none of them")
+        if not (choice.saved or choice.metrics or choice.bins or choice.items or choice.reference):
+            raise BadInputError(
+                f"{key}: expected at least one of the keys saved, metrics, bins, items and reference, found none"
+            )
+        if choice.items is not None and not 0 < choice.items < 1:
+            raise BadInputError(f"{key}.items: expected a share above 0 and below 1, found {choice.items}")
+        if choice.reference is not None:
+            check_squaring(vars(choice.reference), f"{key}.reference")
         for part, found, allowed in (("saved", choice.saved, WAYS), ("bins", choice.bins, RULES)):
             if found is not None and found not in allowed:
                 raise BadInputError(f"{key}.{part}: expected one of {', '.join(allowed)}, found {found}")
@@ -264,3 +297,16 @@ def _check_choices(choices: Mapping[str, Choice], measures: Mapping[str, Any]) -
         for measure in choice.measures:
             if measure not in measures:
                 raise BadInputError(f"{key}.measures: expected some of {', '.join(measures)}, found {measure}")
+
+
+def _possible(choices: Mapping[str, Choice]) -> tuple[dict[str, Choice], list[str]]:
+    """Return the choices that can be measured, and the labels of the others.
+
+    A choice cannot be measured if it changes the reference set, but none of the keys of its reference set has a value.
+    """
+    empty = [
+        name
+        for name, choice in choices.items()
+        if choice.reference is not None and all(value is None for value in vars(choice.reference).values())
+    ]
+    return {name: one for name, one in choices.items() if name not in empty}, [choices[name].label for name in empty]

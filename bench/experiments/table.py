@@ -167,6 +167,7 @@ class TableExperiment:
             training={name: facts["training"] for name, facts in setup.facts["rows"].items()},
             origins={name: facts["origin"] for name, facts in setup.facts["rows"].items()},
             notes=[
+                *setup.protocol_of_run(items).notes(),
                 *self._notes(report, summary, protocols, best),
                 *([] if seen is None else [seen.gap_note(), *seen.leak_note()]),
             ],

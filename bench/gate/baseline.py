@@ -79,7 +79,11 @@ def _table(name: str, entry: BaselineTable, protocols: Mapping[str, Protocol], p
         for metric, found in metrics.items()
     }
     costs = {(row, cost): float(value) for row, found in entry["costs"].items() for cost, value in found.items()}
-    stamps = Stamps(entry["manifest"], {metric: protocols[key] for metric, key in entry["protocols"].items()})
+    stamps = Stamps(
+        entry["manifest"],
+        {metric: protocols[key] for metric, key in entry["protocols"].items()},
+        entry.get("pictures", {}),
+    )
     sampling = None if entry["sampling"] is None else protocols[entry["sampling"]]
     return Measured(name, entry["profile"], stamps, numbers, costs, tuple(entry["custom"]), DIGITS, sampling)
 
@@ -134,6 +138,7 @@ def _as_json(table: Measured) -> dict[str, Any]:
         "profile": table.profile,
         "manifest": table.stamps.manifest,
         "custom": list(table.custom),
+        **({"pictures": dict(table.stamps.pictures)} if table.stamps.pictures else {}),
         "protocols": {metric: protocol.hash for metric, protocol in table.stamps.protocols.items()},
         "sampling": None if table.sampling is None else table.sampling.hash,
         "rows": rows,

@@ -154,11 +154,13 @@ class _Collector:
         if new.profile != old.profile:
             self.miss(name, f"profile: expected {old.profile}, found {new.profile}")
             return
-        if new.stamps.manifest != old.stamps.manifest:
+        whole = [Stamps(side.stamps.manifest, {}, side.stamps.pictures) for side in (new, old)]
+        apart = unlike(*whole)
+        if apart is not None:
             counts = [max((number.n for number in side.numbers.values()), default=0) for side in (old, new)]
             self.miss(
                 name,
-                f"{unlike(new.stamps, old.stamps)}; the old run has {counts[0]} items and the new run has {counts[1]}",
+                f"{apart}; the old run has {counts[0]} items and the new run has {counts[1]}",
             )
             return
         sampling = _sampling(new, old)

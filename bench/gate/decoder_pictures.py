@@ -16,6 +16,7 @@ from bench.data.listing import source_notes
 from bench.data.mini.photographic import photographic_test_picture
 from bench.data.mini.scenes import draw_scene, numbered_scene
 from bench.data.pairing import picture_folder
+from bench.data.squaring import Squaring
 from bench.errors import BadInputError
 from bench.runtime.seeding import numpy_generator
 
@@ -59,9 +60,9 @@ def decoder_pictures(folder: Path | None, *, limit: int | None, size: int) -> li
     listed = picture_folder(folder, "pictures", "a folder of pictures")
     if len(listed.names) < FEWEST:
         raise BadInputError(f"pictures: expected {FEWEST} or more pictures in {folder}, found {len(listed.names)}")
-    sources = source_notes(listed.root)
+    sources, squaring = source_notes(listed.root), Squaring("crop")
     return [
-        DecoderPicture(square_image(listed.root / name, resolution=size, fit="crop"), sources.get(name, name))
+        DecoderPicture(square_image(listed.root / name, resolution=size, squaring=squaring), sources.get(name, name))
         for name in listed.names[:limit]
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +242,7 @@ def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
     return Measured(
         results["experiment"],
         run["profile"],
-        Stamps(stamps.manifest, {metric: stamps.protocols[metric] for metric in columns if metric in stamps.protocols}),
+        replace(stamps, protocols={name: stamps.protocols[name] for name in columns if name in stamps.protocols}),
         numbers,
         _costs(run.get("costs", {})),
         tuple(run["custom"]),

@@ -37,3 +37,8 @@ class Scored:
     measures: Mapping[str, str] = field(default_factory=dict)
     """Name of the measure that computes a metric, by the metric's name. Only metrics with a value for every item have
     an entry; `sets` contains the other metrics."""
+    reference: str = ""
+    """Description of the reference set if it does not consist of true images of the items; otherwise empty.
+
+    The image at each place then stands for the item with the index in `references`.
+    """

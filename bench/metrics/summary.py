@@ -159,12 +159,14 @@ class Summary:
         bins: bins of mask area in percent, such as (40, 50), for which every metric is also computed, except the
             metrics of the variant `hole_only`.
         rule: rule for an area on the edge of a bin, as in `bench.metrics.bins.area_bin`.
+        share: share of the items that are measured, above 0 and at most 1. They are taken at equal distances.
     """
 
     scored: Scored
     fewest: int
     bins: tuple[tuple[int, int], ...] = ()
     rule: str = "offline"
+    share: float = 1.0
 
     def without_features(self) -> Summary:
         """Return a summary of only those metrics that are computed from one value for each item.
@@ -227,6 +229,10 @@ class Summary:
         found = dict(STATISTICS["mean"])
         if name.metric in self.scored.sets:
             found = {**STATISTICS[name.statistic or "fid"], "fewest": self.fewest}
+        if self.scored.reference and name.statistic in ("fid", "kid"):
+            found["reference"] = self.scored.reference
+        if self.share < 1:
+            found["share of the items"] = self.share
         if name.variant:
             found["image"] = VARIANTS[name.variant]
         if name.bin is not None:
@@ -414,11 +420,13 @@ class Summary:
         return estimate_by_halves(pairs.frechet, sources), inside
 
     def _inside(self, name: MetricName) -> Chosen:
-        """Return N booleans, True for the items in the metric's bin. All booleans are True if the metric has no bin."""
+        """Return N booleans, True for the items that `share` chooses and that are in the metric's bin if it has one."""
+        steps = np.floor(np.arange(len(self.scored.sources) + 1) * self.share)
+        used: Chosen = np.diff(steps) > 0
         if name.bin is None:
-            return np.ones(len(self.scored.sources), np.bool_)
+            return used
         low, high = name.bin
-        return area_bin(self.scored.mask_area, low / 100, high / 100, rule=self.rule)
+        return used & area_bin(self.scored.mask_area, low / 100, high / 100, rule=self.rule)
 
     def _inception_score(self, row: str, name: MetricName, inside: Chosen) -> Found:
         few = self._few(int(inside.sum()), "items")

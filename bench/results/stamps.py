@@ -6,7 +6,7 @@ Stamps identify the items and the protocols of numbers. Numbers with different s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from bench.store import content_key
 __all__ = ["RESULTS", "Stamps", "read_stamps", "sampling_of", "stamps_of", "unlike"]
 
 RESULTS = "results.json"
+PICTURES = ("dataset", "split", "items", "resolution", "resize", "crop", "reference")
+"""Fields of a run's protocol that hold for all of its numbers. The other fields depend on the metric."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Stamps:
     """SHA-256 of the manifest; empty if no items were measured."""
     protocols: Mapping[str, Protocol]
     """Protocol of each metric, by the metric's full name. A metric without a value in any row is left out."""
+    pictures: Mapping[str, Any] = field(default_factory=dict)
+    """Those fields of the run's protocol that are in `PICTURES`; empty if the results of the run do not state them."""
 
 
 def read_stamps(run: Path) -> Stamps:
@@ -82,7 +86,9 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
     manifest = results.get("manifest", "")
     if stamps and not manifest:
         raise BadInputError(f"{path}: expected the hash of the measured items under the key manifest, found no hash")
-    return Stamps(manifest, {metric: known[stamp] for metric, stamp in stamps.items() if stamp is not None})
+    protocols = {metric: known[stamp] for metric, stamp in stamps.items() if stamp is not None}
+    stated = results["protocol"]["fields"] if "protocol" in results else {}
+    return Stamps(manifest, protocols, {name: stated[name] for name in PICTURES if name in stated})
 
 
 def sampling_of(run: TableRun) -> Protocol:
@@ -123,8 +129,16 @@ def unlike(new: Stamps, old: Stamps) -> str | None:
         One line with the first reason why the runs' numbers must not be ranked together; None if there is no reason.
         Metrics that only one of the runs has are not compared.
     """
+    apart = [
+        f"{name}: expected {_shown(old.pictures[name])}, found {_shown(new.pictures[name])}"
+        for name in PICTURES
+        if name in old.pictures and name in new.pictures and old.pictures[name] != new.pictures[name]
+    ]
     if new.manifest != old.manifest:
-        return f"manifest: expected {old.manifest[:12] or 'no hash'}, found {new.manifest[:12] or 'no hash'}"
+        manifest = f"manifest: expected {old.manifest[:12] or 'no hash'}, found {new.manifest[:12] or 'no hash'}"
+        return f"{manifest} ({'; '.join(apart)})" if apart else manifest
+    if apart:
+        return f"protocol: {'; '.join(apart)}"
     for metric in new.protocols.keys() & old.protocols.keys():
         found = old.protocols[metric].differences(new.protocols[metric])
         if found:
@@ -132,3 +146,7 @@ def unlike(new: Stamps, old: Stamps) -> str | None:
                 f"; {len(found) - 1} more settings differ" if len(found) > 1 else ""
             )
     return None
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

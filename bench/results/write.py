@@ -96,6 +96,9 @@ class Measured:
     """Relation of the items to the paper's; see `bench.data.items.Pictures.subset`."""
     methods: Mapping[str, Mapping[str, Any]]
     """Settings of the method of each row as plain data, by the key of the row. They contain no path of this machine."""
+    protocol: Mapping[str, Any] | None = None
+    """Protocol of the run; see `bench.evaluation.protocols.RunProtocol.as_json`. None if finished pictures are scored,
+    because it is not known how they were made square."""
 
 
 def write_results(
@@ -144,6 +147,7 @@ def write_results(
             "custom": list(table.custom),
             "manifest": measured.manifest,
             "subset": measured.subset,
+            **({} if measured.protocol is None else {"protocol": dict(measured.protocol)}),
             "protocols": {protocol.hash: protocol.settings for protocol in protocols.values()},
             "measures": dict(measures),
             "notes": list(table.notes),

@@ -24,18 +24,45 @@ from bench.tables.build import METRICS, Styles, TableDesign
 
 __all__ = [
     "DEFAULT",
+    "USUAL",
     "Line",
     "SensitivityTable",
+    "View",
     "build_sensitivity",
     "counterpart",
     "difference",
     "needed",
     "restricted",
-    "rule_of",
+    "view_of",
 ]
 
 DEFAULT = "as the paper's tables"
 """Description of how the numbers in the first line of each row are measured: without any changed choice."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The items, the bins and the reference set from which numbers are computed."""
+
+    rule: str = "offline"
+    """Rule that decides to which bin an item belongs if its mask area lies on the edge of a bin."""
+    share: float = 1.0
+    """Share of the items that are measured."""
+    reference: str = ""
+    """Name of the choice whose reference set is used; empty for the true images of the items."""
+
+    def __str__(self) -> str:
+        """Return the differences from `USUAL` as text, such as `online bins`; empty for `USUAL`."""
+        found = {
+            f"{self.rule} bins": self.rule != USUAL.rule,
+            f"{self.share:.0%} of the items": self.share != USUAL.share,
+            f"reference {self.reference}": self.reference != USUAL.reference,
+        }
+        return ", ".join(text for text, differs in found.items() if differs)
+
+
+USUAL = View()
+"""The view of the paper's tables."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +80,7 @@ class Line:
     """Name of the choice with which this choice is compared; empty to compare with the line without a choice."""
     names: Mapping[str, str]
     """Name of the metric that is measured for each column. Columns that the choice does not affect are left out."""
-    rule: str
-    """Rule that decides to which bin an item belongs if its mask area lies on the edge of a bin."""
+    view: View
     measured: Mapping[str, Measurement]
     """Measurement by column. Its `difference` is the value of this line minus the value with the choice `against`."""
     unknown: Mapping[str, str]
@@ -85,21 +111,28 @@ class SensitivityTable:
     """Style of each metric, by its name without the ending of a variant or a bin, such as `fid` for `fid_40_50`."""
 
 
-def rule_of(choice: Choice | None) -> str:
-    """Return the rule that decides to which bin an item belongs if its mask area lies on the edge of a bin.
+def view_of(name: str, choices: Mapping[str, Choice]) -> View:
+    """Return the items, the bins and the reference set of a choice.
 
     Args:
-        choice: choice that may name a rule. If it is None or names no rule, the result is `offline`, the rule of the
-            paper's tables.
+        name: name of the choice. If it is empty, the result is `USUAL`.
+        choices: choices of the study. The keys are their names.
     """
-    return (choice.bins if choice else None) or "offline"
+    choice = choices.get(name)
+    if choice is None:
+        return USUAL
+    return View(choice.bins or USUAL.rule, choice.items or USUAL.share, name if choice.reference else "")
 
 
 def counterpart(metric: str, choice: Choice) -> str | None:
     """Return the full name of the metric that replaces `metric` if `choice` is made.
 
-    If only the items in the metric's bin change, the result is `metric` itself. If the choice does not affect the
-    metric at all, the result is None.
+    If only the items in the metric's bin, the share of the items, or the reference set change, the result is `metric`
+    itself. If the choice does not affect the metric at all, the result is None.
+
+    Args:
+        metric: full name of a metric.
+        choice: the choice.
     """
     name = MetricName.parse(metric)
     chosen = replace(
@@ -107,22 +140,24 @@ def counterpart(metric: str, choice: Choice) -> str | None:
         metric=choice.metrics.get(name.metric, name.metric),
         variant="_".join(part for part in (name.variant, choice.saved and f"saved_{choice.saved}") if part),
     )
-    items_change = name.bin is not None and rule_of(choice) != rule_of(None)
-    return str(chosen) if items_change or chosen != name else None
+    items_change = choice.items is not None or (name.bin is not None and choice.bins not in (None, USUAL.rule))
+    reference_changes = choice.reference is not None and name.statistic in ("fid", "kid")
+    return str(chosen) if items_change or reference_changes or chosen != name else None
 
 
-def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, list[str]]:
-    """Return, for each rule of the bins, the full names of all metrics that must be measured under this rule.
+def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[View, list[str]]:
+    """Return, for each view, the full names of all metrics that must be measured with it.
 
     Args:
         columns: metrics in the columns of the table.
         choices: choices of the study. The keys are their names.
     """
-    found = {rule_of(None): dict.fromkeys(columns)}
-    for choice in choices.values():
+    found = {USUAL: dict.fromkeys(columns)}
+    for choice_name, choice in choices.items():
         names = (counterpart(metric, choice) for metric in columns)
-        found.setdefault(rule_of(choice), {}).update({name: None for name in names if name is not None})
-    return {rule: list(names) for rule, names in found.items()}
+        view = view_of(choice_name, choices)
+        found.setdefault(view, {}).update({name: None for name in names if name is not None})
+    return {view: list(names) for view, names in found.items()}
 
 
 def restricted(scored: Scored, metrics: Collection[str]) -> Scored:
@@ -145,7 +180,7 @@ def build_sensitivity(
     design: TableDesign,
     labels: Mapping[str, str],
     choices: Mapping[str, Choice],
-    summaries: Mapping[str, Summary],
+    summaries: Mapping[View, Summary],
     *,
     notes: Sequence[str],
 ) -> SensitivityTable:
@@ -155,8 +190,8 @@ def build_sensitivity(
         design: title, columns, reference row and styles of the table.
         labels: labels of the measured rows, in the order of the table. The keys are the keys of the rows.
         choices: choices of the study, in the order of the table. The keys are their names.
-        summaries: measured values. The keys are the rules of the bins under which they were measured. For each rule,
-            the values must include all metrics that `needed` returns.
+        summaries: measured values, by the view with which they were measured. For each view, the values must include
+            all metrics that `needed` returns.
         notes: notes below the table.
     """
     spec = design.spec
@@ -186,12 +221,13 @@ def _line(
     name: str,
     choices: Mapping[str, Choice],
     columns: Sequence[str],
-    summaries: Mapping[str, Summary],
+    summaries: Mapping[View, Summary],
     reference: str | None,
 ) -> Line:
     choice = choices.get(name)
-    base = choices.get(choice.against) if choice and choice.against else None
-    summary, other_summary = summaries[rule_of(choice)], summaries[rule_of(base)]
+    against = (choice.against if choice else None) or ""
+    base, view = choices.get(against), view_of(name, choices)
+    summary, other_summary = summaries[view], summaries[view_of(against, choices)]
     names = {metric: counterpart(metric, choice) if choice else metric for metric in columns}
     touched = {metric: other for metric, other in names.items() if other is not None}
     measured, unknown = {}, {}
@@ -211,9 +247,9 @@ def _line(
         label,
         name,
         choice.label if choice else DEFAULT,
-        (choice.against if choice else None) or "",
+        against,
         touched,
-        rule_of(choice),
+        view,
         measured,
         unknown,
         {metric: summary.difference(row, str(reference), other) for metric, other in apart.items()},

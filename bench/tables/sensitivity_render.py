@@ -18,7 +18,7 @@ from bench.tables.build import Metric, style_of
 from bench.tables.grid import Grid, html_page, markdown, print_grid, print_notes
 from bench.tables.latex import latex
 from bench.tables.render import number_as_json
-from bench.tables.sensitivity import Line, SensitivityTable
+from bench.tables.sensitivity import Line, SensitivityTable, View
 
 __all__ = ["frame", "print_table", "renderings", "rows_as_json", "sensitivity_grids"]
 
@@ -75,7 +75,7 @@ def _columns(name: str, found: Difference | None) -> dict[str, float | None]:
     return {name: found.value, f"{name}_stderr": found.stderr, f"{name}_ci95_low": low, f"{name}_ci95_high": high}
 
 
-def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, Protocol]]) -> list[dict[str, Any]]:
+def rows_as_json(table: SensitivityTable, protocols: Mapping[View, Mapping[str, Protocol]]) -> list[dict[str, Any]]:
     """Return the rows of `results.json`.
 
     Each row of the table occurs once without a choice and once for each choice, with the metrics that this choice
@@ -83,8 +83,8 @@ def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, P
 
     Args:
         table: table of the sensitivity study.
-        protocols: protocol of each metric. The first key is the rule of the bins, and the second key is the full name
-            of the metric.
+        protocols: protocol of each metric. The first key is the view, and the second key is the full name of the
+            metric.
     """
     return [
         {
@@ -95,7 +95,7 @@ def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, P
             "against": line.against or None,
             "metrics": {
                 metric: {
-                    **number_as_json(metric, found, protocols[line.rule].get(line.names[metric]), table.styles),
+                    **number_as_json(metric, found, protocols[line.view].get(line.names[metric]), table.styles),
                     "measured_as": line.names[metric],
                     **({"reason": found.reason} if found.reason else {}),
                     **({"difference": _as_json(found.difference)} if found.difference else {}),

@@ -17,6 +17,7 @@ from bench.data.listing import names_sha256
 from bench.data.mini.cocoee import _box_mask, write_cocoee
 from bench.data.mini.scenes import SHAPES, Shape
 from bench.data.pictures import read_rgb
+from bench.data.squaring import Squaring
 from bench.errors import BadInputError
 from tests.helpers.files import digests
 
@@ -114,7 +115,7 @@ def test_pictures_follow_the_order_of_the_list(root: Path) -> None:
 
 @pytest.mark.blackbox
 def test_an_item_is_made_from_a_pair(root: Path) -> None:
-    item, grey = item_of_files(next(iter(COCOEE(root))), resolution=64, fit=COCOEE.fit)
+    item, grey = item_of_files(next(iter(COCOEE(root))), resolution=64, squaring=Squaring(COCOEE.fit))
     assert grey == 0
     assert item.image.shape == (64, 64, 3)
     assert 0.08 <= item.mask_area <= 0.5

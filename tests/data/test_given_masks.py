@@ -10,6 +10,7 @@ from bench.data.cocoee import COCOEE
 from bench.data.given_masks import MaskValues, mask_values, read_mask
 from bench.data.imagenet import AuthorsArchive
 from bench.data.items import Picture, item_of_files
+from bench.data.squaring import Squaring
 from bench.errors import BadInputError
 
 pytestmark = pytest.mark.blackbox
@@ -136,7 +137,7 @@ def test_picture_and_mask_are_compared_upright(tmp_path: Path, orientation: int)
     turned(tmp_path / "turned.png", box(), orientation)
     for name in ("upright.png", "turned.png"):
         picture = Picture("a", tmp_path / "a.png", "a", mask=tmp_path / name)
-        item, _ = item_of_files(picture, resolution=32, fit="squash")
+        item, _ = item_of_files(picture, resolution=32, squaring=Squaring("squash"))
         assert np.array_equal(item.mask, EXPECTED_HOLE)
         assert item.image[item.mask == 1][:, 0].mean() > 170
 
@@ -148,4 +149,6 @@ def test_a_mask_in_the_orientation_of_the_stored_pixels_is_refused(tmp_path: Pat
         BadInputError,
         match=r"m\.png: expected a mask with the size of its image, 24×32, found 32×24 \(sizes after any EXIF",
     ):
-        item_of_files(Picture("a", tmp_path / "a.png", "a", mask=tmp_path / "m.png"), resolution=32, fit="squash")
+        item_of_files(
+            Picture("a", tmp_path / "a.png", "a", mask=tmp_path / "m.png"), resolution=32, squaring=Squaring("squash")
+        )

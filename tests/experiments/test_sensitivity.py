@@ -20,6 +20,8 @@ MINI = Path(bench.__file__).parent / "assets" / "mini"
 
 def words(name: str, folder: Path, out: str, *extra: str) -> list[str]:
     few = [f"limit={ITEMS}", "generator.steps=2", "device=cpu", "profile.fid_minimum=4", f"row=[{','.join(ROWS)}]"]
+    if name == "sensitivity":  # the other split is not to be larger than the run
+        few.append(f"profile.datasets.places_other.pictures={ITEMS}")
     places = [f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}", f"out={folder / out}"]
     return [f"experiment={name}", *few, *places, *extra]
 
@@ -88,7 +90,7 @@ def test_every_choice_changes_only_the_metrics_that_it_names(folder: Path) -> No
         for metric, entry in row["metrics"].items()
     }
     of_fid = [stamp for (_, metric), stamp in stamps.items() if metric == "fid_40_50"]
-    assert len(set(of_fid)) == len(of_fid) == 7
+    assert len(set(of_fid)) == len(of_fid) == 11
 
 
 @pytest.mark.reference
@@ -116,7 +118,10 @@ def test_a_second_run_scores_nothing_and_gives_equal_results(folder: Path) -> No
     [
         ("metrics.choices.round.saved=webp", ["metrics.choices.round.saved", "truncate, round, jpeg95", "webp"]),
         ("metrics.choices.bins_online.bins=left", ["metrics.choices.bins_online.bins", "offline, online", "left"]),
-        ("metrics.choices.bins_online.bins=null", ["metrics.choices.bins_online", "saved, metrics and bins"]),
+        ("metrics.choices.bins_online.bins=null", ["metrics.choices.bins_online", "saved, metrics, bins, items"]),
+        ("metrics.choices.half.items=1.5", ["metrics.choices.half.items", "below 1", "1.5"]),
+        ("metrics.choices.uncropped.reference.fit=lama", ["uncropped.reference.fit", "squash, crop", "lama"]),
+        ("metrics.choices.bilinear.reference.filter=near", ["bilinear.reference.filter", "bicubic", "near"]),
         ("metrics.choices.resize_clean.measures=[other]", ["resize_clean.measures", "resized_lama", "other"]),
         ("metrics.choices.resize_clean.against=other", ["metrics.choices.resize_clean.against", "jpeg95", "other"]),
         ("metrics.choices.resize_clean.metrics={fidd: fid_clean}", ["metrics.choices.resize_clean.metrics", "fidd"]),
@@ -162,8 +167,72 @@ def test_the_choices_of_the_paper_profile_run_with_random_weights(tmp_path: Path
         "jpeg95",
         "resize_torchfidelity",
         "resize_clean",
+        "uncropped",
+        "bilinear",
+        "half",
     ]
     assert found.loc[("alexnet", "lpips"), "difference"] != 0
     for choice in ("round", "jpeg95", "resize_torchfidelity", "resize_clean"):
         assert np.isfinite(found.loc[(choice, "fid"), "value"])
         assert found.loc[(choice, "fid"), "difference"] != 0
+
+
+@pytest.fixture(scope="module")
+def cropped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a study of Stability's protocol with few pictures, which are not square."""
+    folder = tmp_path_factory.mktemp("cropped")
+    count = 12
+    bench.run(
+        [
+            "experiment=sensitivity", "protocol=stability", "generator=reconstruction", "row=[stablediffusion]",
+            "table.columns=[fid,lpips]", "table.beside=[]", "device=cpu", "profile.fid_minimum=4", "stage=tabulate",
+            f"profile.datasets.coco2017.images={count}", f"profile.datasets.coco2017_other.images={count}",
+            f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}", f"out={folder / 'out'}",
+        ]
+    )  # fmt: skip
+    return folder / "out"
+
+
+@pytest.mark.blackbox
+def test_another_reference_and_another_number_move_fid_and_nothing_else(cropped: Path) -> None:
+    table = pandas.read_csv(cropped / "table.csv", keep_default_na=False, na_values=[""]).set_index(
+        ["choice", "metric"]
+    )
+    for choice in ("other_split", "uncropped", "bilinear"):
+        assert table.loc[(choice, "fid"), "difference"] != 0
+        assert (choice, "lpips") not in table.index
+    assert table.loc[("half", "fid"), "n"] == table.loc[("half", "lpips"), "n"] == 6
+    assert table.loc[("half", "fid"), "difference"] != 0
+    rows = {row["choice"]: row["metrics"]["fid"]["protocol"] for row in read(cropped / "results.json")["rows"]
+            if "fid" in row["metrics"]}  # fmt: skip
+    assert len(set(rows.values())) == len(rows)  # none of these numbers is comparable with another
+
+
+@pytest.mark.blackbox
+def test_the_study_states_the_protocol_and_that_it_is_changed(cropped: Path) -> None:
+    protocol = read(cropped / "results.json")["protocol"]
+    assert protocol["declared"] == "stability"
+    assert protocol["changed"] == ["items: 12 instead of 640"]
+    note = (
+        "- Protocol stability, changed (items: 12 instead of 640) (Stability's cards): dataset COCO 2017, in miniature;"
+    )
+    assert note in (cropped / "table.md").read_text()
+
+
+@pytest.mark.blackbox
+def test_square_pictures_are_not_changed_by_squashing_and_the_table_says_so(folder: Path) -> None:
+    found = values(folder).set_index(["row", "choice", "metric"])
+    for row in ROWS:
+        assert found.loc[(row, "uncropped", "fid"), "difference"] == 0
+        assert found.loc[(row, "other_split", "fid"), "difference"] != 0
+        assert found.loc[(row, "bilinear", "fid"), "difference"] != 0
+    assert "no change" in (folder / "first" / "table.md").read_text()
+
+
+@pytest.mark.blackbox
+def test_a_reference_set_without_a_difference_is_left_out_with_a_note(tmp_path: Path) -> None:
+    words_without = ["dataset.other_split=null", "stage=tabulate", "table.columns=[fid]", "table.beside=[]"]
+    bench.run([word for word in words("sensitivity", tmp_path, "out", *words_without) if "places_other" not in word])
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert "“reference from another split” is not measured" in text
+    assert "other_split" not in {row["choice"] for row in read(tmp_path / "out" / "results.json")["rows"]}

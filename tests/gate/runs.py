@@ -15,6 +15,18 @@ from bench.results.run_files import file_seals, sealed
 
 ITEMS = 40
 EXPERIMENT = "table2_inpaint_imagenet"
+PROTOCOL = {
+    "dataset": "COCO 2017",
+    "split": "val",
+    "items": 5000,
+    "resolution": 256,
+    "resize": "shorter side, bicubic",
+    "crop": "center",
+    "reference": "the same crops",
+    "features": "Inception",
+    "rounding": "uint8 RGB, truncated",
+}
+"""Fields of a run's protocol."""
 Values = Mapping[str, Mapping[str, Any]]
 """Values of each item by row and metric; None if nothing was measured."""
 
@@ -46,6 +58,8 @@ class RunFiles:
     """Whether the influences are written."""
     changes: Mapping[str, Any] | None = None
     """Keys of `run.json` that differ from the usual ones."""
+    protocol: Mapping[str, Any] | None = None
+    """Fields of the run's protocol; None if the run has none, like runs of older versions."""
     seals: bool = False
     """Whether `run.json` has hashes of the files, as runs leave it; without them tests can change the files."""
 
@@ -81,6 +95,9 @@ class RunFiles:
             "rows": rows,
             "columns": [{"metric": metric} for metric in metrics],
         }
+        if self.protocol is not None:
+            entry = {"name": None, "fields": dict(self.protocol), "declared": None, "changed": []}
+            results["protocol"] = entry
         run = {
             "experiment": self.experiment,
             "manifest": self.manifest,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.gate.baseline import read_baseline, rounded
-from tests.gate.runs import change_json, values, write_run
+from tests.gate.runs import PROTOCOL, change_json, values, write_run
 from tests.helpers.gate import command
 
 pytestmark = pytest.mark.blackbox
@@ -55,6 +55,18 @@ def test_different_items_and_protocols_are_named(
     ):
         assert command(new, baseline) == CANNOT_TELL
         assert named in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_baseline_keeps_the_pictures_protocol_and_names_what_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = write_run(tmp_path / "old", values(), protocol=PROTOCOL)
+    baseline = tmp_path / "own.json"
+    assert command(old, baseline, "--update") == PASS
+    assert command(old, baseline, "--margin", "lpips=0") == PASS
+    new = write_run(tmp_path / "new", values(), protocol={**PROTOCOL, "items": 64}, manifest="b" * 64)
+    assert command(new, baseline) == CANNOT_TELL
+    assert "(items: expected 5,000, found 64)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_numbers_are_written_one_per_line_rounded_and_in_order(baseline: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.gate.command import main
-from tests.gate.runs import EXPERIMENT, ITEMS, change_json, values, write_run
+from tests.gate.runs import EXPERIMENT, ITEMS, PROTOCOL, change_json, values, write_run
 from tests.helpers.gate import ends
 from tests.helpers.imports import HEAVY, loaded_with
 
@@ -280,3 +280,42 @@ def test_the_command_does_not_import_torch(tmp_path: Path) -> None:
     loaded = loaded_with("bench.compare", tmp_path)
     assert "bench.compare" in loaded
     assert not HEAVY & loaded
+
+
+@pytest.mark.parametrize(
+    ("changes", "manifest", "said"),
+    [
+        (
+            {"crop": "center, moved by 1 pixel"},
+            "b" * 64,
+            "found bbbbbbbbbbbb (crop: expected center, found center, moved by 1 pixel)",
+        ),
+        ({"items": 64}, "b" * 64, "found bbbbbbbbbbbb (items: expected 5,000, found 64)"),
+        (
+            {"reference": "another split"},
+            "a" * 64,
+            "protocol: reference: expected the same crops, found another split",
+        ),
+        (
+            {"crop": "none", "resize": "both sides, bicubic"},
+            "a" * 64,
+            "protocol: resize: expected shorter side, bicubic, found both sides, bicubic; crop: expected center",
+        ),
+    ],
+)
+def test_another_crop_reference_or_number_is_not_comparable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], manifest: str, said: str
+) -> None:
+    old = write_run(tmp_path / "old", values(), protocol=PROTOCOL)
+    new = write_run(tmp_path / "new", values(), protocol={**PROTOCOL, **changes}, manifest=manifest)
+    status, shown = ends(capsys, new, old)
+    assert status == CANNOT_TELL
+    assert said in shown
+    assert "1 not comparable" in shown
+    assert ends(capsys, write_run(tmp_path / "same", values(), protocol=PROTOCOL), old)[0] == PASS
+
+
+def test_a_run_of_an_older_version_states_no_protocol_and_is_compared(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends(capsys, write_run(tmp_path / "new", values(), protocol=PROTOCOL), old)[0] == PASS
