@@ -7,7 +7,7 @@ them. `bench.config.instantiate` checks them against the signature of the class 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import MISSING
@@ -23,6 +23,7 @@ __all__ = [
     "FETCH",
     "FIGURES",
     "PRECISIONS",
+    "PROTOCOL_FIELDS",
     "REHEARSAL",
     "REHEARSAL_NOTE",
     "STAGES",
@@ -479,6 +480,12 @@ class ProtocolSpec:
     """Publication or repository that the protocol comes from."""
     assumed: list[str] = field(default_factory=list)
     """Names of those fields that the source does not state. This project has chosen their values."""
+
+
+PROTOCOL_FIELDS = tuple(
+    one.name for one in fields(ProtocolSpec) if one.name not in ("name", "title", "source", "assumed")
+)
+"""Names of those fields of a protocol that decide whether two numbers can be compared."""
 
 
 @dataclass

@@ -8,19 +8,16 @@ measures, and a run in which a field differs from the declared one does not carr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.checking.dataset_listing import Traits
 from bench.config.overrides import key_of
-from bench.config.schema import ProtocolSpec
+from bench.config.schema import PROTOCOL_FIELDS, ProtocolSpec
 from bench.data.prepared import Items
 
-__all__ = ["FIELDS", "RunProtocol", "measuring_of", "protocol_of_run"]
+__all__ = ["RunProtocol", "measuring_of", "protocol_of_run"]
 
-ABOUT = ("name", "title", "source", "assumed")
-FIELDS = tuple(one.name for one in fields(ProtocolSpec) if one.name not in ABOUT)
-"""Names of the fields of a protocol that a run has a value of its own for."""
 MINIATURE = "bench.data.mini."
 """Beginning of the names of the functions that write miniature data sets."""
 ENDING = ", in miniature"
@@ -34,7 +31,7 @@ class RunProtocol:
     """The protocol of a run."""
 
     fields: Mapping[str, Any]
-    """Value of each of `FIELDS`, as the run has it; None if the run has no such value."""
+    """Value of each of `PROTOCOL_FIELDS`, as the run has it; None if the run has no such value."""
     declared: str | None = None
     """Name of the declared protocol; None if the run declares none."""
     title: str = ""
@@ -100,13 +97,13 @@ def protocol_of_run(
         "reference": "the same crops" if once else "the same crops, each picture once",
         **measuring,
     }
-    values = {name: found[name] for name in FIELDS}
+    values = {name: found[name] for name in PROTOCOL_FIELDS}
     if declared is None:
         return RunProtocol(values)
     differing = [
         f"{name}: {_shown(values[name])} instead of {_shown(expected)}"
         for name, expected in asdict(declared).items()
-        if name in FIELDS and expected is not None and values[name] != expected
+        if name in PROTOCOL_FIELDS and expected is not None and values[name] != expected
     ]
     altered = [f"declared with {word}" for word in overrides if key_of(word).startswith(DECLARING)]
     return RunProtocol(values, declared.name, declared.title, (*differing, *altered))

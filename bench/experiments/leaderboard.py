@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import pandas
 
 from bench.checking.autoencoders import vae_problems
+from bench.checking.dataset_listing import traits_of
 from bench.checking.estimate import total
 from bench.checking.inspection import Problem, merged
 from bench.config.experiment_configs import LeaderboardConfig, TableConfig
@@ -117,9 +118,13 @@ class Leaderboard:
         }
 
     def _rows(self, name: str) -> dict[str, SpaceRow]:
-        """Return the rows of one autoencoder: one for each precision, with the mask and without it if it takes one."""
+        """Return the rows of one autoencoder: one for each precision, with the mask and without it if it takes one.
+
+        If every mask covers the whole picture, no pixel is known, and there is no row with the mask.
+        """
         spec = self.config.vaes[name]
-        masked = (True, False) if takes_mask(spec.path) else (None,)
+        known = traits_of(self.config.resolved["dataset"]).masks != "whole"
+        masked = (True, False) if known and takes_mask(spec.path) else (None,)
         found = {}
         for precision in spec.precisions:
             for mask in masked:
@@ -264,6 +269,7 @@ class Leaderboard:
             {
                 "rows": json.loads(table.to_json(orient="records")),
                 "published": [asdict(verdict) for verdict in verdicts],
+                "protocol": self._protocol(out, results),
                 "notes": notes,
             },
         )
@@ -316,7 +322,7 @@ class Leaderboard:
         """Compare the rows in full precision and without a mask with the published values of their decoders."""
         if result.table is None:
             return []
-        protocol = read_if_there(out / name / RESULTS).get("protocol") or {}
+        protocol = self._protocol(out, [name])
         measured = {}
         for _, line in result.table.iterrows():
             entry = self.spaces[name].rows[str(line["row"])]
@@ -336,11 +342,19 @@ class Leaderboard:
         ended = result.message.partition("\n")[0] or "done"
         return Entry(name, ended, failed=result.status != 0, link=link, headline=result.headline)
 
+    @staticmethod
+    def _protocol(out: Path, names: Iterable[str]) -> dict[str, Any]:
+        """Return the protocol of the first space that has finished, as in `results.json`; empty if there is none."""
+        found = (read_if_there(out / name / RESULTS).get("protocol") for name in names)
+        return next((protocol for protocol in found if protocol), {})
+
     def _notes(self, out: Path, results: Mapping[str, Results]) -> list[str]:
         """Return the notes on the whole table: its protocol, and spaces whose numbers have another one."""
+        protocol = self._protocol(out, results).get("name")
         notes = [
+            f"Protocol: {protocol or 'none is declared (see docs/protocols.md)'}.",
             "FID and KID compare the reconstructions with the same pictures before encoding. ± is one standard error. "
-            "Differences between two latent spaces are not tested."
+            "Differences between two latent spaces are not tested.",
         ]
         done = [name for name, result in results.items() if result.status == 0]
         stamps = {name: read_stamps(out / name) for name in done}

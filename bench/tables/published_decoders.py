@@ -8,12 +8,12 @@ that most verdicts name the fields that differ or that the source does not state
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bench.config.schema import ProtocolSpec
+from bench.config.schema import PROTOCOL_FIELDS
 from bench.runtime.own_yaml import read_own_yaml
 from bench.tables.build import style_of
 from bench.tables.grid import Grid
@@ -22,7 +22,6 @@ __all__ = [
     "ANOTHER_PROTOCOL",
     "DIFFERS",
     "REPRODUCED",
-    "STATED",
     "MeasuredValue",
     "PublishedValue",
     "ReproductionVerdict",
@@ -33,8 +32,10 @@ __all__ = [
 
 FILE = Path(__file__).with_suffix(".yaml")
 REPRODUCED, DIFFERS, ANOTHER_PROTOCOL = "reproduced", "differs", "another protocol"
-STATED = tuple(field.name for field in fields(ProtocolSpec) if field.name not in ("name", "title", "source"))
-"""Names of the fields of a protocol that decide whether two numbers can be compared."""
+OF_SETS = ("reference", "features")
+"""Fields of a protocol that matter only for metrics that compare sets of pictures."""
+SETS = ("fid", "kid", "inception_score")
+"""Metrics that compare sets of pictures."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ class PublishedValue:
             protocol: fields of the run's protocol.
         """
         found = []
-        for name in STATED:
+        for name in PROTOCOL_FIELDS:
+            if name in OF_SETS and self.metric not in SETS:
+                continue
             stated = self.protocol.get(name)
             if stated is None:
                 found.append(f"{name} is not stated")

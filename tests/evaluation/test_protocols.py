@@ -8,11 +8,11 @@ import pytest
 
 from bench.checking.dataset_listing import adapter_of, traits_of
 from bench.config.compose import checked, conf_dir
-from bench.config.schema import ComposedConfig, ProtocolSpec
+from bench.config.schema import PROTOCOL_FIELDS, ComposedConfig, ProtocolSpec
 from bench.data.masks import preset
 from bench.data.mini.coco2017 import write_coco2017
 from bench.data.prepared import Items, prepare_items
-from bench.evaluation.protocols import FIELDS, RunProtocol, measuring_of, protocol_of_run
+from bench.evaluation.protocols import RunProtocol, measuring_of, protocol_of_run
 
 pytestmark = pytest.mark.blackbox
 
@@ -63,7 +63,7 @@ def test_each_protocol_sets_what_it_declares_on_both_profiles(name: str, profile
     declared = config.protocol
     assert declared is not None
     assert declared.name == name
-    assert set(declared.assumed) <= set(FIELDS)
+    assert set(declared.assumed) <= set(PROTOCOL_FIELDS)
     # What is declared is also set; the number of items follows from the data themselves.
     assert declared.resolution == config.profile.resolution
     adapter = adapter_of({**resolved["dataset"], "root": "x"}, root="data/val")
@@ -94,7 +94,7 @@ def test_there_are_the_papers_stabilitys_the_tokenizers_and_karpathys_protocol()
 def test_a_run_that_does_what_is_declared_carries_the_name(root: Path, tmp_path: Path) -> None:
     found = protocol(tmp_path, dataset(str(root)))
     assert (found.name, found.changed) == ("own", ())
-    assert tuple(found.fields) == FIELDS
+    assert tuple(found.fields) == PROTOCOL_FIELDS
     assert found.fields == {
         "dataset": "COCO 2017",
         "split": "val",
