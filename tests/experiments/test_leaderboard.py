@@ -1,0 +1,148 @@
+"""Tests of the leaderboard on shipped weights and few items."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+import bench
+from bench.cli import main
+from tests.helpers.commands import refused
+
+ITEMS = 10
+MINI = Path(bench.__file__).parent / "assets" / "mini"
+
+
+def words(folder: Path, out: str, *extra: str, vae: str = "mini_kl,mini_base") -> list[str]:
+    few = [f"limit={ITEMS}", "device=cpu", "profile.fid_minimum=4", f"vae=[{vae}]"]
+    places = [f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}", f"out={folder / out}"]
+    return ["experiment=leaderboard", *few, *places, *extra]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `first`, a leaderboard of two spaces, one of which is a random autoencoder of factor 2."""
+    folder = tmp_path_factory.mktemp("leaderboard")
+    torch.manual_seed(0)
+    down, up = ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2
+    random = AutoencoderKL(
+        down_block_types=down, up_block_types=up, block_out_channels=(8, 16), norm_num_groups=4, latent_channels=16
+    )
+    random.save_pretrained(folder / "random")
+    bench.run(words(folder, "first", *another(folder)))
+    return folder
+
+
+def another(folder: Path) -> list[str]:
+    spec = f"{{label: Random, path: {folder / 'random'}, precisions: [float32, float16]}}"
+    return [f"+vaes.random={spec}", "vaes.mini_kl.precisions=[float32,bfloat16]"]
+
+
+def board(folder: Path, out: str = "first") -> pandas.DataFrame:
+    return pandas.read_csv(folder / out / "leaderboard.csv").set_index("row")
+
+
+@pytest.mark.blackbox
+def test_every_decoder_mask_and_precision_is_a_row(folder: Path) -> None:
+    found = board(folder)
+    assert list(found.index) == [
+        "mini_kl", "mini_kl_bfloat16", "mini_base_mask", "mini_base_nomask", "random", "random_float16",
+    ]  # fmt: skip
+    assert found["space"].tolist() == ["mini-kl"] * 4 + ["random"] * 2
+    assert found["factor"].tolist() == [4] * 4 + [2] * 2
+    assert found["channels"].tolist() == [4] * 4 + [16] * 2
+    assert found["values_per_pixel"].tolist() == [0.25] * 4 + [4.0] * 2
+    assert found["reason"].isna().all()
+
+
+@pytest.mark.blackbox
+def test_paired_differences_are_those_of_the_records(folder: Path) -> None:
+    run = folder / "first" / "mini-kl"
+    records = pandas.read_parquet(run / "records.parquet").pivot(index="id", columns="row", values="psnr")
+    difference = (records["mini_base_mask"] - records["mini_kl"]).mean()
+    table = pandas.read_csv(run / "table.csv").set_index("row")["psnr"]
+    assert table["mini_base_mask"] - table["mini_kl"] == pytest.approx(difference, abs=1e-6)
+    shown = (run / "table.md").read_text()
+    assert f"+{difference:.2f}" in shown
+
+
+@pytest.mark.blackbox
+def test_the_board_has_the_numbers_of_the_spaces(folder: Path) -> None:
+    found = board(folder)
+    for space in ("mini-kl", "random"):
+        table = pandas.read_csv(folder / "first" / space / "table.csv").set_index("row")
+        for metric in ("fid", "kid", "psnr", "ssim", "lpips"):
+            np.testing.assert_allclose(found.loc[table.index, metric], table[metric], rtol=1e-12)
+    assert (found["parameters"] > 0).all()
+    assert (found["seconds_per_image"] > 0).all()
+    text = (folder / "first" / "leaderboard.md").read_text()
+    assert text.index("Factor 2") < text.index("Factor 4")
+    assert "**" not in text.replace("**Factor", "")
+    for name in ("leaderboard.png", "index.html", "run.json", "leaderboard.json", "mini-kl/report.html"):
+        assert (folder / "first" / name).is_file()
+
+
+@pytest.mark.blackbox
+def test_a_row_that_overflows_has_no_numbers_but_a_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = folder / "random" / "diffusion_pytorch_model.safetensors"
+    loud = AutoencoderKL.from_pretrained(folder / "random")
+    with torch.no_grad():  # its values are far above the largest number of float16
+        loud.decoder.conv_out.weight.mul_(1e7)
+    loud.save_pretrained(folder / "loud")
+    assert weights.is_file()
+    spec = f"{{label: Loud, path: {folder / 'loud'}, precisions: [float32, float16]}}"
+    bench.run(words(folder, "loud_run", f"+vaes.loud={spec}", "~vaes.mini_kl", "stage=tabulate"))
+    found = board(folder, "loud_run")
+    assert found.loc["loud_float16", "reason"] == f"{ITEMS} of {ITEMS} images contain NaN or infinite values"
+    assert np.isnan(found.loc["loud_float16", "psnr"])
+    assert not np.isnan(found.loc["loud", "psnr"])
+    notes = json.loads((folder / "loud_run" / "leaderboard.json").read_text())["notes"]
+    assert any("Loud, float16: 10 of 10 images" in note for note in notes)
+
+
+@pytest.mark.blackbox
+def test_a_second_run_encodes_and_decodes_nothing(folder: Path) -> None:
+    bench.run(words(folder, "second", *another(folder), "stage=tabulate"))
+    for space in ("mini-kl", "random"):
+        run = json.loads((folder / "second" / space / "run.json").read_text())
+        assert run["latents"]["sampled"] == 0
+    pandas.testing.assert_series_equal(board(folder, "second")["psnr"], board(folder)["psnr"])
+
+
+@pytest.mark.blackbox
+def test_the_gate_passes_for_the_same_leaderboard(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.gate.command import main as compare
+
+    assert compare([str(folder / "first"), str(folder / "first")]) == 0
+    assert "mini-kl" in capsys.readouterr().out
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["vae=[]"], "vae: expected a list of at least one autoencoder, found an empty list"),
+        (["vaes.mini_kl.precisions=[int8]"], "vaes.mini_kl.precisions"),
+        (["vaes.mini_kl.path=/nowhere"], "/nowhere"),
+        (["vaes.mini_base.space=sdxl"], "sdxl"),
+    ],
+)
+def test_bad_input_is_refused_with_one_message(
+    tmp_path: Path, extra: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = refused(words(tmp_path, "out", *extra), capsys)
+    assert said in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+def test_the_check_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = words(tmp_path, "out", "profile=paper", f"paths.weights={tmp_path}", "stage=check", vae="sdxl,taesdxl")
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert "vaes.sdxl.path" in message
+    assert "madebyollin/taesdxl" in message
