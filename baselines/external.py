@@ -100,13 +100,17 @@ class External(Method):
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+-]*", self.name):
-            raise ValueError(f"name: expected only letters, digits and the characters - + . _, found {self.name!r}")
+            raise ValueError(
+                "name: expected only letters, digits and the characters - + . _, with a letter, a digit or _ first, "
+                f"found {self.name!r}"
+            )
         if self.white not in MASKS:
             raise ValueError(f"white: expected one of {', '.join(MASKS)}, found {self.white}")
         too_short = self.minutes is not None and self.minutes <= 0
         if not self.command or too_short or (self.size is not None and self.size < 1):
             raise ValueError(
-                "external: expected a command, minutes above 0, and a size of 1 or more, found "
+                "command, minutes, size: expected a command of at least one word, minutes above 0 if they are set, "
+                "and a size of 1 or more if it is set, found "
                 f"command={self.command}, minutes={self.minutes}, size={self.size}"
             )
         self._settings = {"command": self.command, "version": self.version, "white": self.white, "size": self.size}
@@ -142,7 +146,10 @@ class External(Method):
             wanted = set(ids) - state.found.keys()
             if wanted:
                 log.info(
-                    "%s: running the program on the %d of %d items without a picture", self.name, len(wanted), len(ids)
+                    "%s: running the program on the items that have no picture yet (%d of %d)",
+                    self.name,
+                    len(wanted),
+                    len(ids),
                 )
                 try:
                     if self._names("{image}"):
@@ -152,7 +159,7 @@ class External(Method):
                 except RunFailedError as error:
                     kept = len(survey(made, ids, side).found)
                     raise RunFailedError(
-                        f"{error}; {kept} of {len(ids)} pictures are kept; run the same command again to continue with "
+                        f"{error}; {kept} of {len(ids)} pictures are finished; run the same command again to make "
                         "the others"
                         f"{_tail(folder)}"
                     ) from None
@@ -160,7 +167,8 @@ class External(Method):
                 if state.complaints:
                     missing = textwrap.shorten("; ".join(state.complaints), LONGEST_LIST, placeholder=" …")
                     raise RunFailedError(
-                        f"{self.name}: expected a picture of each item, found {missing}{_tail(folder)}"
+                        f"{self.name}: expected one picture of {side}×{side} for each item, found {missing}"
+                        f"{_tail(folder)}"
                     )
             shutil.rmtree(folder / "in", ignore_errors=True)
         self._found = state.found
@@ -230,7 +238,10 @@ class External(Method):
             write_picture(path, np.asarray(picture))
         if self._names("{exemplar}"):
             if item.exemplar is None:
-                raise BadInputError(f"{self.name}: expected an exemplar of {item.id} for the command, found none")
+                raise BadInputError(
+                    f"{self.name}: expected an exemplar of {item.id}, because the command has {{exemplar}}, "
+                    "found no exemplar"
+                )
             write_picture(_exemplar(folder, item.id), item.exemplar)
 
     def _names(self, place: str) -> bool:
@@ -248,7 +259,8 @@ class External(Method):
         if refused is not None:
             raise BadInputError(
                 f"{self.name}: expected paths without white space, because white space separates the paths "
-                f"in {{list}}, found {escaped(refused)}; rename the item's file, or the store's folder (paths.store)"
+                f"in the file {{list}}, found {escaped(refused)}; rename the item's file, or the store's folder "
+                "(paths.store)"
             )
 
     def _call(self, folder: Path, places: Mapping[str, str], count: int) -> None:
@@ -328,5 +340,5 @@ def _tail(folder: Path) -> str:
     try:
         lines = (folder / "log.txt").read_text(errors="replace", encoding="utf-8").splitlines()[-LAST_LINES:]
     except OSError as error:  # the program may remove any file
-        return f"\n  its log cannot be read: {error}"
+        return f"\n  the program's log cannot be read: {error}"
     return "".join(f"\n  {line}" for line in [f"the end of {folder / 'log.txt'}:", *lines])

@@ -27,7 +27,8 @@ def main() -> int:
         mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE)
         if image is None or mask is None:
             print(
-                f"{options.indir / name}: expected a picture and its mask, found one that is missing or cannot be read",
+                f"{options.indir / name}: expected a readable picture and a readable mask {mask_path.name}, found that "
+                "one of the two files is missing or cannot be read",
                 file=sys.stderr,
             )
             return 1

@@ -49,7 +49,9 @@ def read_program_tensors(path: Path) -> dict[str, Tensor]:
             _collect(_Description(archive, folder).load(), "", found)
     except Exception as error:  # a broken archive can raise any error
         reason = str(error).split("\n")[0] or type(error).__name__
-        raise BadInputError(f"{path}: expected a complete TorchScript archive, found a broken one ({reason})") from None
+        raise BadInputError(
+            f"{path}: expected a TorchScript archive that can be read, found an error: {reason}"
+        ) from None
     return found
 
 

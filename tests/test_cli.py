@@ -36,7 +36,7 @@ SLIPS = [
     ([SEVENTH, "stage=reprot"], "did you mean report?"),
     (
         [SEVENTH, "measure=x"],
-        "measure: expected a file of your own in DIR/measure, where --config-dir names the folder DIR",
+        "measure: expected a file DIR/measure/NAME.yaml, where DIR is a folder that --config-dir names",
     ),
     ([SEVENTH, "decoder="], "decoder: expected one of base"),
     ([SEVENTH, "=3"], "=3: expected KEY=VALUE, found no KEY"),
@@ -89,7 +89,7 @@ SLIPS = [
     ([SEVENTH, "limit=1e3"], "limit: expected a whole number, found 1000.0"),
     (
         [SEVENTH, f"seed={2**63}"],
-        "seed: expected a whole number of at most 9223372036854775807, found 92233720368547758",
+        "seed: expected a whole number from -9223372036854775807 to 9223372036854775807, found 92233720368547758",
     ),
     ([SEVENTH, f"seed={'9' * 5000}"], "seed: expected a value that Hydra's grammar can read, found …"),
     ([SEVENTH, "seed=null"], "seed: expected a value, found null"),
@@ -203,7 +203,7 @@ def test_hydras_help_flags_are_answered(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_device_without_a_driver_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "DRIVERS", ("libnothing.so",))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1, but no driver"):
+    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1, but this machine has no driver"):
         preflight._check_device("cuda:1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(BadInputError, match=r"^device: .*CUDA_VISIBLE_DEVICES"):

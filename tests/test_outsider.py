@@ -275,7 +275,10 @@ def test_a_measure_that_does_not_inherit_gets_every_default(folder: Path) -> Non
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("+metrics.measures.images.set_metrics.anything=features", "set_metrics: expected names such as fid"),
+        (
+            "+metrics.measures.images.set_metrics.anything=features",
+            "set_metrics: expected names that begin with a known statistic",
+        ),
         ("features=mini", "features: no such key; it is called metrics now"),
         ("parts=mini", "parts: no such key; it is called mini_models now"),
     ],

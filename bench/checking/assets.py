@@ -129,10 +129,11 @@ def read_facts(file: str | None = None) -> dict[str, dict[str, Any]]:
     try:
         found = read_own_yaml(path) if file is None else yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise BadInputError(f"profile.asset_list: expected a file of assets, found {error}") from None
+        raise BadInputError(f"profile.asset_list: expected a YAML file of assets, found an error: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(facts, dict) for facts in found.values()):
         raise BadInputError(
-            f"profile.asset_list: {path}: expected facts about each asset under its name, found something else"
+            "profile.asset_list: expected a file that maps the name of each asset to a mapping of its properties, "
+            f"found another structure in {path}"
         )
     return found
 

@@ -73,7 +73,7 @@ def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
         print(f"{name}: downloaded to {problem.place}", flush=True)
     remaining = missing() if problems else problems
     if not remaining:
-        print(f"{experiment}: all files that it needs are there; run it with stage=check next")
+        print(f"{experiment}: all files that this experiment needs exist; next, run it with stage=check")
         return Results(Path(), 0)
     tail = list(_advice(remaining)) if offline else []
     raise BadInputError(report(experiment, [_with_reason(problem, failed) for problem in remaining], tail=tail))
@@ -95,7 +95,10 @@ def _advice(problems: Sequence[Problem]) -> Iterator[str]:
     if os.environ.get(OFFLINE, "").lower() in YES:
         yield f"{OFFLINE} is set: nothing was downloaded. If this machine has a network, unset {OFFLINE}."
     if names:
-        yield f"Without a network, run this command on another machine, and copy {names} to the places above."
+        yield (
+            "If this machine has no network, run this command on a machine that has one, "
+            f"and copy {names} to the paths above."
+        )
 
 
 def _with_reason(problem: Problem, failed: dict[str, str]) -> Problem:
@@ -104,7 +107,7 @@ def _with_reason(problem: Problem, failed: dict[str, str]) -> Problem:
 
 
 def _size(asset: Asset) -> str:
-    return "a file of unknown size" if asset.gigabytes is None else gigabytes(asset.gigabytes * 1e9)
+    return "data of unknown size" if asset.gigabytes is None else gigabytes(asset.gigabytes * 1e9)
 
 
 def _download(asset: Asset, target: Path) -> None:
@@ -170,7 +173,7 @@ def _append(url: str, partial: Path) -> None:
         shutil.copyfileobj(answer, file)
     length = answer.headers.get("Content-Length")
     if length is not None and partial.stat().st_size < int(length) + (start if is_rest else 0):
-        raise OSError(f"the connection ended early; the next run with stage=fetch continues {partial}")
+        raise OSError(f"the connection ended early; the next run with stage=fetch continues the partial file {partial}")
 
 
 def _put(whole: Path, target: Path) -> None:
@@ -201,7 +204,9 @@ def _download_folder(asset: Asset, target: Path) -> None:
     assert download is not None
     assert download.hub is not None
     if download.revision is None:
-        raise ValueError(f"{asset.name}: expected a commit of {download.hub} to download, found none")
+        raise ValueError(
+            f"{asset.name}: expected a revision (a commit) of the repository {download.hub}, found no revision"
+        )
     partial = target.with_name(f".{target.name}.partial")
     content = partial / download.folder
     if target.is_dir() and not partial.exists():
@@ -217,7 +222,7 @@ def _download_folder(asset: Asset, target: Path) -> None:
             content.mkdir(parents=True, exist_ok=True)  # the repository may lack this folder
     absent = list(incomplete(asset, content))
     if absent:
-        raise ValueError(f"expected {', '.join(absent)} in {download.hub} at {download.revision}, found none")
+        raise ValueError(f"{download.hub} at {download.revision}: expected {', '.join(absent)}, found no such files")
     shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes about its downloads
     _put(content, target)
     if download.folder:

@@ -226,7 +226,8 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
     if asset.raw_unet and averaged_folder(place / "unet"):
         yield (
             "expected only the raw weights of the UNet, which the released script uses, found their moving average "
-            "(EMA) as well; keep only the files with non_ema in the folder unet, and remove non_ema from their names",
+            "(EMA) as well; in the folder unet, keep only the files with non_ema in their names, and remove non_ema "
+            "from these names",
             False,
         )
 
@@ -271,7 +272,7 @@ def damaged_weights(folder: Path, place: Path) -> Iterator[str]:
     """
     for file in opened_weights(folder) if folder.is_dir() else []:
         if file.suffix == ".json":
-            yield from (f"{_relative(file, place)} names {name}, which is not there" for name in _absent_shards(file))
+            yield from (f"{_relative(file, place)} needs {name}, which is missing" for name in _absent_shards(file))
         elif (said := damage(file)) is not None:
             yield f"{_relative(file, place)} is {said}"
 
@@ -281,7 +282,7 @@ def _absent_shards(index: Path) -> list[str]:
         names = read_json(index)["weight_map"].values()
         return sorted({str(name) for name in names if not (index.parent / str(name)).is_file()})
     except (BadInputError, OSError, KeyError, AttributeError):
-        return ["weight_map"]
+        return ["a valid key weight_map"]
 
 
 def _part_problems(place: Path, part: str) -> Iterator[str]:
@@ -299,7 +300,10 @@ def _part_problems(place: Path, part: str) -> Iterator[str]:
     tensors = {name for file in files for name in read_header(file)}
     for end in PART_TENSORS.get(part, ()):
         if not any(name.endswith(end) for name in tensors):
-            yield f"{part} has the weights of another network: none of its {len(tensors)} tensors is a {end}"
+            yield (
+                f"{part} has the weights of another network: none of its {len(tensors)} tensors has a name that ends "
+                f"in {end}"
+            )
 
 
 def _no_decoder(place: Path) -> str | None:
@@ -340,8 +344,8 @@ def _file_problems(tensors: Mapping[str, Tensor], channels: int) -> Iterator[str
     first = tensors.get(FIRST_CONVOLUTION)
     if first is None or first.ndim != 4:
         yield (
-            f"a file without Stable Diffusion 1 in the original layout: none of its {len(tensors)} tensors is "
-            f"{FIRST_CONVOLUTION}"
+            f"expected Stable Diffusion 1 in the original layout, found no tensor {FIRST_CONVOLUTION} with 4 axes "
+            f"(number of tensors: {len(tensors)})"
         )
         return
     if first.shape[1] != channels:
@@ -371,7 +375,7 @@ def _elsewhere(place: Path, absent: Sequence[str]) -> str:
         below = []
     for folder in (place.parent, *below):
         if all(os.path.exists(folder / name) for name in absent):
-            return f"; {folder} has them, and may be the right folder"
+            return f"; {folder} contains what is missing, and may be the right folder"
     return ""
 
 
@@ -413,7 +417,7 @@ def _companion(wanted: Companion) -> Iterator[str]:
     folders = (spec.submodule_search_locations or []) if spec else []
     file = next((Path(folder) / wanted.file for folder in folders if (Path(folder) / wanted.file).is_file()), None)
     if file is None:
-        yield f"expected the installed package {wanted.package} with its file {wanted.file}, found none"
+        yield f"expected the file {wanted.file} in the installed package {wanted.package}, found no such file"
     elif (found := _sha256(file, file.stat().st_mtime_ns)) != wanted.sha256:
         yield f"expected SHA-256 {wanted.sha256} of {wanted.file} in the package {wanted.package}, found {found}"
 

@@ -76,8 +76,8 @@ def _check_temporary() -> None:
         tempfile.gettempdir()
     except FileNotFoundError as error:
         raise BadInputError(
-            f"TMPDIR: expected a folder in which temporary files can be written, found none ({error.strerror}); the "
-            "disk may be full, or a limit on the size of files may be too low (ulimit -f)"
+            "TMPDIR: expected a folder in which temporary files can be written, found no such folder "
+            f"({error.strerror}); the disk may be full, or a limit on the size of files may be too low (ulimit -f)"
         ) from None
 
 
@@ -95,7 +95,9 @@ def _check_device(name: str) -> None:
             f"device: expected a device that exists, found {name}, but CUDA_VISIBLE_DEVICES names no device"
         )
     if not any(map(_loads, DRIVERS)):
-        raise BadInputError(f"device: expected a device that exists, found {name}, but no driver of a graphics card")
+        raise BadInputError(
+            f"device: expected a device that exists, found {name}, but this machine has no driver for a graphics card"
+        )
 
 
 def _loads(library: str) -> bool:

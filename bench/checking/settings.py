@@ -45,7 +45,7 @@ def used(
     unknown = [name for name in tasks[task] if name not in metrics["measures"]]
     if unknown:
         known = ", ".join(metrics["measures"])
-        raise BadInputError(f"metrics.tasks.{task}: expected names of measures, which are {known}; found {unknown[0]}")
+        raise BadInputError(f"metrics.tasks.{task}: expected only names of measures ({known}), found {unknown[0]}")
     own = [name for name, measure in metrics["measures"].items() if task in measure["tasks"]]
     measures = {name: metrics["measures"][name] for name in dict.fromkeys([*tasks[task], *own])}
     return {
@@ -88,8 +88,8 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
         for metric in measure["set_metrics"]:
             if MetricName(metric).statistic is None:
                 raise BadInputError(
-                    f"metrics.measures.{name}.set_metrics: expected names such as fid, kid_mine or inception_score, "
-                    f"whose beginning chooses the statistic, found {metric}"
+                    f"metrics.measures.{name}.set_metrics: expected names that begin with a known statistic, such as "
+                    f"fid, kid_mine or inception_score, found {metric}"
                 )
     for name, row in nodes["rows"].items():
         if row["method"] is not None:

@@ -333,7 +333,8 @@ def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
         allowed = [item.name for item in fields(kind)] if is_dataclass(kind) else [str(name) for name in parent]
         if key in PACKAGES:
             return (
-                f"{key}: expected a file of your own in DIR/{key}, where --config-dir names the folder DIR; found none"
+                f"{key}: expected a file DIR/{key}/NAME.yaml, where DIR is a folder that --config-dir names; found no "
+                "such file"
             )
         name = key.rpartition(".")[2]
         deeper_keys = [one for one in _keys(parent, key.rpartition(".")[0]) if one.endswith(f".{name}")]
@@ -439,7 +440,7 @@ def _no_such_option(missing: Path, folders: Sequence[Path]) -> str:
     found = f"{missing}, which does not exist" if name else "none"
     unlike = next((file for folder in folders if isfile(file := folder / group / f"{name}.yml")), None)
     if unlike is not None:
-        return f"{unlike}: expected a name that ends in .yaml, found .yml"
+        return f"{unlike}: expected a file name that ends in .yaml, found .yml"
     return f"{group}: expected one of {', '.join(known)}, found {found}{did_you_mean(name, known)}"
 
 
@@ -536,7 +537,9 @@ def _refuse_unwritable_numbers(node: Any, key: str = "") -> None:
     elif isinstance(node, float) and not math.isfinite(node):
         raise BadInputError(f"{key}: expected a finite number, found {node}")
     elif isinstance(node, int) and abs(node) > LARGEST_INTEGER:
-        raise BadInputError(f"{key}: expected a whole number of at most {LARGEST_INTEGER}, found {node}")
+        raise BadInputError(
+            f"{key}: expected a whole number from -{LARGEST_INTEGER} to {LARGEST_INTEGER}, found {node}"
+        )
 
 
 def _validate(config: ComposedConfig) -> None:

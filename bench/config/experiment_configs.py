@@ -84,7 +84,9 @@ class RunConfig:
         hints = get_type_hints(cls)
         for key in cls._keys():
             if getattr(composed, key) is None and NoneType not in get_args(hints[key]):
-                raise BadInputError(f"{key}: expected the name of a file in conf/{key}, found no value")
+                raise BadInputError(
+                    f"{key}: expected a value, because this experiment needs one, found null; {key}=VALUE sets it"
+                )
 
     @classmethod
     def _keys(cls) -> list[str]:

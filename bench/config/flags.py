@@ -120,8 +120,8 @@ def as_overrides(words: Sequence[str], config_dir: str | Path | None = None) -> 
     for word in others:
         if word.startswith("-"):
             raise BadInputError(
-                f"{word}: expected KEY=VALUE or --config-dir DIR, found a flag that only the command line has: "
-                f"python -m bench {word} …"
+                f"{word}: expected KEY=VALUE or --config-dir DIR, found a flag that works only on the command "
+                f"line; use it there: python -m bench {word} …"
             )
     return [*others, *_search_path(folders)]
 
@@ -196,7 +196,7 @@ def answer(request: Request) -> None:
         if len([word for word in request.words if word.partition("=")[0] in ("install", "uninstall", "query")]) != 1:
             raise BadInputError(
                 "-sc: expected exactly one of install=SHELL, uninstall=SHELL and query=SHELL, such as -sc "
-                "install=bash; found none or several"
+                "install=bash; found none of them or several"
             )
         try:
             _hydra(request).shell_completion(CONFIG, request.words)
@@ -205,7 +205,7 @@ def answer(request: Request) -> None:
         except KeyError as error:
             raise BadInputError(
                 f"-sc: expected the environment variable {error}, which the shell sets when it asks for completions; "
-                "found none"
+                "found no such variable"
             ) from error
         return
     composed = compose_config(request.overrides)

@@ -74,7 +74,7 @@ def require_target(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
         BadInputError: the outermost level has no `_target_`, or `check_targets` refuses the node.
     """
     if not (isinstance(node, Mapping) and isinstance(node.get(TARGET), str)):
-        raise BadInputError(f"{key}.{TARGET}: expected the full name of a class or function, found none")
+        raise BadInputError(f"{key}.{TARGET}: expected the full name of a class or function, found no such name")
     check_targets(node, key, given)
 
 

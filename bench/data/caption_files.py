@@ -62,13 +62,13 @@ def read_captions(path: Path, *, named: bool = True) -> list[Caption]:
     elif path.suffix.lower() == ".jsonl":
         found = list(_of_objects(path, named))
     else:
-        raise BadInputError(f"dataset.captions: expected {EXPECTED}, found another file, {path}")
+        raise BadInputError(f"dataset.captions: expected {EXPECTED}, found {path}, which has another ending")
     if not found:
         raise BadInputError(f"{path}: expected captions, found none")
     empty = [place for place, one in found if not one.text]
     if empty:
         raise BadInputError(
-            f"{path}: expected no empty caption, found {len(empty)} of {len(found)} empty: {few(empty)}"
+            f"{path}: expected no empty caption, found {len(empty)} of {len(found)} captions empty: {few(empty)}"
         )
     return [one for _, one in found]
 
@@ -109,7 +109,9 @@ def _of_objects(path: Path, named: bool) -> Iterator[tuple[str, Caption]]:
         columns = _Columns.of(list(entry), path, named)
         wrong = [name for name in columns.used if not isinstance(entry[name], str)]
         if wrong:
-            raise BadInputError(f"{path}:{number}: expected a text as {wrong[0]}, found another value")
+            raise BadInputError(
+                f"{path}:{number}: expected a text for the key {wrong[0]}, found a value of another type"
+            )
         yield f"line {number}", columns.caption(entry)
 
 
@@ -124,10 +126,10 @@ class _Columns:
     def of(cls, header: list[str], path: Path, named: bool) -> _Columns:
         name, text = ([column for column in header if column in allowed] for allowed in (NAMES, TEXTS))
         if len(text) != 1 or len(name) > 1 or (named and not name):
-            wanted = f"one column {' or '.join(TEXTS)}"
-            also = f"one column {' or '.join(NAMES)}" + ("" if named else " or none")
+            wanted = f"exactly one named {' or '.join(TEXTS)}"
+            also = f"{'exactly' if named else 'at most'} one column or JSON key named {' or '.join(NAMES)}"
             raise BadInputError(
-                f"{path}: expected {also}, and {wanted}, found the columns {', '.join(header) or 'of an empty file'}"
+                f"{path}: expected {also}, and {wanted}, found these names: {', '.join(header) or '(none)'}"
             )
         return cls(name[0] if name else None, text[0])
 

@@ -78,7 +78,7 @@ class COCOEE(Pictures):
         missing = {name: [file for file in triple if not (root / file).is_file()] for name, triple in files.items()}
         absent = [file for triple in missing.values() for file in triple]
         if absent:
-            found = f"{sum(map(bool, missing.values()))} of {len(names)} ids without one of them: {few(absent)}"
+            found = f"{sum(map(bool, missing.values()))} of {len(names)} ids with missing files: {few(absent)}"
             raise BadInputError(
                 f"{self._list or root}: expected a picture, a mask and an exemplar in {root} for each id, found {found}"
             )
@@ -112,7 +112,7 @@ class COCOEE(Pictures):
         root = existing_folder(self.root, f"a folder that contains the folders {', '.join(PARTS)}")
         names = self._found[0] if self._list is None else _listed(self._list)
         if not names:
-            raise BadInputError(f"{self._list or root}: expected ids of pictures, found none")
+            raise BadInputError(f"{self._list or root}: expected ids of pictures, found no id")
         return names
 
     @cached_property
@@ -150,7 +150,7 @@ def _listed(path: Path) -> list[str]:
         raise BadInputError(f"{path}: expected a 1-D array of whole numbers, found {ids.dtype} of shape {ids.shape}")
     outside = [str(number) for number in ids.tolist() if not 0 <= number < 10**DIGITS]
     if outside:
-        raise BadInputError(f"{path}: expected ids of at most {DIGITS} digits, found {few(outside)}")
+        raise BadInputError(f"{path}: expected ids from 0 to {10**DIGITS - 1}, found {few(outside)}")
     names = [f"{number:0{DIGITS}d}" for number in ids.tolist()]
     refuse_repeated(names, listed_in=path)
     return names

@@ -132,7 +132,7 @@ class FolderPictures(Pictures):
             return None
         found = picture_folder(path, key, f"a folder of {what}")
         if found.root.resolve() == Path(self.root).resolve():
-            raise BadInputError(f"{key}: expected another folder than {ROOT}, found the same one, {path}")
+            raise BadInputError(f"{key}: expected another folder than {ROOT}, found the same folder, {path}")
         return found
 
     def _partners(self, folder: PictureFolder | None, key: str, what: str) -> dict[str, Path]:

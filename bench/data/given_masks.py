@@ -176,7 +176,7 @@ def _refuse_unclear(path: Path, levels: Pixels, values: MaskValues, *, given: bo
     expected = (
         f"a mask with the values {values}, which {MASK_VALUES} sets"
         if given
-        else f"a mask in black and white, or {MASK_VALUES}=[KNOWN,HOLE]"
+        else f"a mask in black and white, because {MASK_VALUES}=[KNOWN,HOLE] is not set"
     )
     if hole.all() or not hole.any():
         lacks = "no known pixel" if hole.all() else "no pixel of the hole"

@@ -128,7 +128,7 @@ def _folders(found: Walk) -> list[list[Path]]:
         classes.setdefault(path.parent, []).append(path)
     parts = {folder.name: len(files) for folder, files in classes.items() if folder.name in PARTS}
     if parts or not classes:
-        counted = ", ".join(f"{count:,} pictures in {name}" for name, count in parts.items()) or "none"
+        counted = ", ".join(f"{count:,} pictures in {name}" for name, count in parts.items()) or "no such subfolder"
         raise BadInputError(
             f"dataset.root: expected one subfolder of pictures for each ImageNet class, such as n01440764, found "
             f"{counted} in {found.root}; {_below(found.root)}if all pictures are in one folder, set "
@@ -145,8 +145,8 @@ def _below(root: Path) -> str:
     If no folder in `root` has a subfolder, the text is empty.
     """
     counts = {folder: len(_folders_in(folder)) for folder in _folders_in(root)}
-    shown = [f"{folder} has {count:,} folders" for folder, count in counts.items() if count]
-    return f"{few(shown)}; if one of these has the subfolders of the classes, set dataset.root to it; " if shown else ""
+    shown = [f"{folder} has {count:,} subfolders" for folder, count in counts.items() if count]
+    return f"{few(shown)}; if a folder named here contains the class folders, set dataset.root to it; " if shown else ""
 
 
 def _folders_in(folder: Path) -> list[Path]:
@@ -165,7 +165,9 @@ def _flat(walked: Walk, ground_truth: Path) -> list[list[Path]]:
         if not re.fullmatch("[0-9]{1,9}", line)
     ]
     if wrong or not lines:
-        raise BadInputError(f"{ground_truth}: expected a class number in every line, found {few(wrong) or 'none'}")
+        raise BadInputError(
+            f"{ground_truth}: expected a class number of 1 to 9 digits in every line, found {few(wrong) or 'no lines'}"
+        )
     found = {path.stem: path for path in walked.files if path.suffix.lower() in SUFFIXES}
     paths = [
         found.get(stem, root / f"{stem}.JPEG")
@@ -241,7 +243,7 @@ class AuthorsArchive(Pictures):
             missing = few(sorted(f"{name}{partner}.png" for name in alone))
             if alone:
                 raise BadInputError(
-                    f"{root}: expected NAME_mask.png for each NAME.png, found {len(alone)} of {len(pictures | masked)} "
-                    f"pairs without one of the two files: {missing}"
+                    f"{root}: expected both NAME.png and NAME_mask.png of each pair, found {len(alone)} of "
+                    f"{len(pictures | masked)} pairs incomplete; these files are missing: {missing}"
                 )
         return sorted(pictures)

@@ -90,14 +90,12 @@ class ImageNetTrain(Dataset[TrainingItem]):
         self._root = root
         if not root.is_dir():
             raise BadInputError(
-                "training data: expected a folder with one subfolder for each ImageNet class, found no folder at "
-                f"{root}"
+                f"{root}: expected a folder with one subfolder for each ImageNet class, found no such folder"
             )
         self.names = _listed(Path(self.listing), root) if self.listing is not None else self._found()
         if min(self.without_last, self.only_last) < 0:
             raise BadInputError(
-                f"training data: expected 0 or more as without_last and only_last, found {self.without_last} and "
-                f"{self.only_last}"
+                f"without_last, only_last: expected 0 or more for both, found {self.without_last} and {self.only_last}"
             )
         if self.without_last:
             last = _last(self.names, self.without_last)
@@ -106,8 +104,8 @@ class ImageNetTrain(Dataset[TrainingItem]):
             self.names = sorted(_last(self.names, self.only_last))
         if not self.names:
             raise BadInputError(
-                "training data: expected one subfolder of pictures for each ImageNet class, "
-                f"found no such pictures in {root}"
+                f"{root}: expected subfolders of pictures, one for each ImageNet class, found no picture to use; the "
+                "keys listing and without_last may leave out all pictures"
             )
         self._preset = preset(self.masks)
         self._epoch, self._order = -1, np.zeros(0, np.int64)
@@ -166,7 +164,7 @@ def _last(names: list[str], count: int) -> set[str]:
 
 
 def _listed(listing: Path, root: Path) -> list[str]:
-    names = [line for line in read_lines(listing, "training data", "a text file of paths") if line]
+    names = [line for line in read_lines(listing, "listing", "a text file of paths") if line]
     missing = [name for name in names if not isfile(inside(root, name, listed_in=listing))]
     if missing:
         raise BadInputError(

@@ -168,7 +168,10 @@ class Item:
     def __post_init__(self) -> None:
         if self.image.shape != (*self.mask.shape, 3):
             sizes = [f"{pixels.shape[0]}×{pixels.shape[1]}" for pixels in (self.image, self.mask)]
-            raise BadInputError(f"item {self.id}: expected a mask of its image's size {sizes[0]}, found {sizes[1]}")
+            raise BadInputError(
+                f"item {self.id}: expected an RGB image and a mask of the same height and width, found an image of "
+                f"{sizes[0]} and a mask of {sizes[1]}"
+            )
 
     @property
     def mask_area(self) -> float:
@@ -203,7 +206,7 @@ def inpainting_item(
         BadInputError: the item has no picture, or the file of the picture or of the exemplar is missing or broken.
     """
     if picture.path is None:
-        raise BadInputError(f"item {picture.id}: expected a picture in which a mask can be drawn, found none")
+        raise BadInputError(f"item {picture.id}: expected a picture in which a mask can be drawn, found no picture")
     scaled = np.asarray((squaring or Squaring()).covering(read_rgb(picture.path), resolution))
     height, width = scaled.shape[:2]
     accepted = accept_masks(masks, height, width, numpy_generator(seed, picture.id, "mask"))

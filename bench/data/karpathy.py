@@ -129,7 +129,7 @@ class KarpathyCOCO(Pictures):
         splits, entries = _read(listed_in, self.split)
         split_images = [_captioned(entry, root, listed_in) for entry in entries]
         if not split_images:
-            known = f"one of {', '.join(splits)}" if splits else "a split with images"
+            known = f"one of the splits {', '.join(splits)}" if splits else "a split with images"
             raise BadInputError(f"dataset.pictures.split: expected {known} in {listed_in}, found {self.split}")
         refuse_repeated([str(image.cocoid) for image in split_images], listed_in=listed_in)
         empty = sum(text == "" for image in split_images for text in image.captions.values())
@@ -137,7 +137,9 @@ class KarpathyCOCO(Pictures):
             log.warning("%s: %d empty captions of the split %s are skipped", listed_in, empty, self.split)
         images = [replace(image, captions=self._first(image.captions)) for image in split_images]
         if not any(image.captions for image in images):
-            raise BadInputError(f"{listed_in}: expected captions of the split {self.split}, found only empty captions")
+            raise BadInputError(
+                f"{listed_in}: expected captions of the split {self.split}, found no caption with a text"
+            )
         return [image for image in images if image.captions]
 
     def _first(self, captions: dict[int, str]) -> dict[int, str]:
@@ -162,7 +164,7 @@ def _read(path: Path, split: str) -> tuple[list[str], list[_Image]]:
         return _parsed(path.resolve(), (status.st_ino, status.st_size, status.st_mtime_ns), split)
     except FileNotFoundError as error:
         raise BadInputError(
-            f"dataset.pictures.annotations: expected the file dataset_coco.json, found an error: {error}"
+            f"dataset.pictures.annotations: expected a file such as dataset_coco.json, found an error: {error}"
         ) from None
 
 

@@ -138,7 +138,7 @@ def source_notes(root: Path) -> dict[str, str]:
             place = f"{path}:{number}"
             note = checked(parse_json(text, place), _Note, place)
             if sources.setdefault(note["file"], note["source"]) != note["source"]:
-                raise BadInputError(f"{place}: expected one source of {note['file']}, found a second one")
+                raise BadInputError(f"{place}: expected one source of {note['file']}, found a second, different source")
         return sources
     return {}
 
@@ -189,7 +189,9 @@ def read_text(path: Path) -> str:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{path}: expected text in UTF-8, found an error: {error}") from None
+        raise BadInputError(
+            f"{path}: expected text in UTF-8, or in UTF-16 with a byte order mark, found an error: {error}"
+        ) from None
     if "\0" in text:
         raise BadInputError(
             f"{path}: expected text in UTF-8, found null characters, as in UTF-16 without a byte order mark"

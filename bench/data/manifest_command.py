@@ -89,7 +89,7 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
     """
     for key in ("resolution", "masks"):
         if key not in manifest:
-            raise BadInputError(f"manifest.json: expected the key {key}, found none")
+            raise BadInputError(f"manifest.json: expected the key {key}, found no such key")
     import datasets
 
     from bench.data.prepared import TABLE, Items, table_features
@@ -125,12 +125,13 @@ def _read(path: Path) -> Manifest:
         manifest = read_json(file)
     except FileNotFoundError as error:
         raise BadInputError(
-            f"{path}: expected manifest.json or a folder that contains it, found none ({error})"
+            f"{path}: expected the file manifest.json, or a folder that contains it, found no such file ({error})"
         ) from None
     lines = manifest.get("items")
     if not isinstance(lines, list) or not all(isinstance(line, dict) and _is_line(line) for line in lines):
         raise BadInputError(
-            f"{file}: expected a list `items` whose entries have an id and a source, found no such list"
+            f"{file}: expected a list `items` whose entries have an id, a source and values of the right types, found "
+            "no such list"
         )
     for key, kind in (
         ("dropped", list),
@@ -141,7 +142,7 @@ def _read(path: Path) -> Manifest:
         ("fit", str),
     ):
         if not isinstance(manifest.get(key, kind()), kind):
-            raise BadInputError(f"{file}: expected type {kind.__name__} for {key}, found {manifest[key]!r:.40}")
+            raise BadInputError(f"{file}: expected type {kind.__name__} for the key {key}, found {manifest[key]!r:.40}")
     return manifest
 
 
@@ -172,8 +173,8 @@ def _prepared(manifest: Manifest, roots: list[Path]) -> Path:
         if table.with_name("manifest.json").is_file() and _read(table.parent)["items"] == manifest["items"]:
             return table.parent
     raise BadInputError(
-        f"expected a folder with the prepared items of this manifest below {', '.join(map(str, roots))}, found no such "
-        "folder"
+        f"{', '.join(map(str, roots))}: expected the prepared items of this manifest here or in a folder below, found "
+        "no such items; name the store's folder as ROOT"
     )
 
 

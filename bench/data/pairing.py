@@ -72,8 +72,8 @@ def names_by_stem(folder: PictureFolder, key: str) -> dict[str, str]:
     doubled = [name for name in folder.names if counts[stem_of(name)] > 1]
     if doubled:
         raise BadInputError(
-            f"{key}: expected pictures whose names differ without their suffixes, found {len(doubled)} in "
-            f"{folder.root} that do not: {few(doubled)}"
+            f"{key}: expected pictures whose names differ even without their suffixes, found {len(doubled)} pictures "
+            f"in {folder.root} that share a name: {few(doubled)}"
         )
     return {stem_of(name): name for name in folder.names}
 
@@ -94,7 +94,7 @@ def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str)
         BadInputError: a picture has no partner or several, or a partner belongs to no picture.
     """
     own = names_by_stem(folder, key)
-    _refuse_unpaired(stems, own, f"{key}: expected one {what} for each picture in {folder.root}", what)
+    _refuse_unpaired(stems, own, f"{key}: expected in {folder.root} one {what} for each picture", what)
     return {stem: folder.root / own[stem] for stem in stems}
 
 
@@ -118,7 +118,7 @@ def paired_captions(
     refuse_repeated([stem for stem, _ in kept], listed_in=path)
     texts = {stem: one for stem, one in kept}
     labels = {stem: one.name for stem, one in kept}
-    _refuse_unpaired(stems, labels, f"dataset.captions: expected one caption for each picture in {path}", "caption")
+    _refuse_unpaired(stems, labels, f"dataset.captions: expected in {path} one caption for each picture", "caption")
     return {stem: texts[stem].text for stem in stems}
 
 
@@ -140,8 +140,8 @@ def _refuse_unpaired(stems: Mapping[str, str], own: Mapping[str, str], expected:
     alone = [name for stem, name in own.items() if stem not in stems]
     found = []
     if without:
-        found.append(f"{len(without)} of {len(stems)} pictures without a {what}: {few(without)}")
+        found.append(f"{len(without)} of {len(stems)} pictures with no {what}: {few(without)}")
     if alone:
-        found.append(f"{len(alone)} of {len(own)} {what}s without a picture: {few(alone)}")
+        found.append(f"{len(alone)} of {len(own)} {what}s with no picture: {few(alone)}")
     if found:
         raise BadInputError(f"{expected}, found {'; and '.join(found)}")

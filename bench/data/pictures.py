@@ -179,8 +179,8 @@ def _picture(path: Path) -> Iterator[ImageFile.ImageFile]:
             ) from None
         except UnidentifiedImageError:
             raise BadInputError(
-                f"{escaped(path)}: expected a complete picture, found a broken one, or a kind of {kind} that cannot be "
-                "read"
+                f"{escaped(path)}: expected a complete picture, found a broken one, or a variant of {kind} that "
+                "cannot be read"
             ) from None
         except Exception as error:  # decoders raise nearly every type of error
             words = textwrap.shorten(escaped(error), LONGEST_QUOTE, placeholder=" …")
@@ -385,8 +385,8 @@ def _refuse_depths(opened: ImageFile.ImageFile) -> None:
     depths = [(depth & 0x7F) + 1 for depth in header[start + 42 : start + 42 + 3 * channels : 3]]
     if min(depths) < 8 or (channels > 1 and max(depths) > 8):
         raise _RefusedError(
-            f"expected colours with 8 bits for each channel, or grey with 8 to 16 bits, found {channels} × "
-            f"{max(depths)} bits"
+            f"expected colours with 8 bits for each channel, or grey with 8 to 16 bits, found {channels} "
+            f"channel(s) of up to {max(depths)} bits"
         )
 
 
@@ -412,12 +412,13 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
         return _upper_bits(opened)
     if coder == "libtiff" and opened.mode in ("I", "F") and tags.prefix != NATIVE:  # Pillow gets the byte order wrong
         raise _RefusedError(
-            "expected compressed values in this machine's byte order, found the other one; save the TIFF uncompressed"
+            "expected compressed values in this machine's byte order, found the other byte order; save the TIFF "
+            "uncompressed"
         )
     samples = _samples(np.asarray(opened), bits, kind)
     low, high = _range(low, high, bits, kind)
     if not (np.isfinite(samples).all() and low <= samples.min() and samples.max() <= high):
-        raise _RefusedError(f"expected pixel values from {low:g} to {high:g}, found values outside this range")
+        raise _RefusedError(f"expected pixel values from {low:g} to {high:g}, found NaN or values outside this range")
     if kind == 1 and (low, high) == (0, 2**bits - 1):
         levels = (samples >> (bits - 8)).astype(np.uint8)
     else:
@@ -463,8 +464,8 @@ def _range(low: float | None, high: float | None, bits: int, kind: int) -> tuple
         high = 2**bits - 1 if high is None and bits <= 16 else high
     if low is None or high is None or not (np.isfinite([low, high]).all() and low < high):
         raise _RefusedError(
-            "expected unsigned pixel values of at most 16 bits, or their range in the tags SMinSampleValue and "
-            f"SMaxSampleValue, found {SAMPLES.get(kind, 'unknown')} values of {bits} bits without a range"
+            "expected unsigned pixel values of at most 16 bits, or a valid range in the tags SMinSampleValue and "
+            f"SMaxSampleValue, found {SAMPLES.get(kind, 'unknown')} values of {bits} bits without such a range"
         )
     return low, high
 

@@ -82,7 +82,7 @@ class Places(Pictures):
         names = [line for line in lines if line]
         if not names:
             raise BadInputError(
-                f"{self._listing}: expected the file name of one picture on each line, found an empty file"
+                f"{self._listing}: expected the file name of one picture on each line, found no file name"
             )
         refuse_repeated([_stem(name) for name in names], listed_in=self._listing)
         return names

@@ -402,15 +402,16 @@ def refuse_invalid(adapter: Pictures, listed: Sequence[Any]) -> None:
         if not isinstance(one, Picture):
             raise BadInputError(f"dataset.pictures: expected objects of the class Picture, found {one!r:.60}")
         if one.path is None and adapter.pictured:
-            raise BadInputError(f"dataset.pictures: expected the path of a picture, found None in {one.id}")
+            raise BadInputError(f"dataset.pictures: expected the path of a picture, found None for the item {one.id}")
         if not all(isinstance(path, Path) for path in _files(one)) or not isinstance(one.caption, str):
             raise BadInputError(
-                f"dataset.pictures: expected Path objects as paths and a text as caption, found other types in {one.id}"
+                "dataset.pictures: expected Path objects as paths and a text as caption, found other types for the "
+                f"item {one.id}"
             )
         if SURROGATE.search(one.caption):
             raise BadInputError(
                 "dataset.pictures: expected captions in valid Unicode, found a lone surrogate in the caption of "
-                f"{one.id}"
+                f"the item {one.id}"
             )
 
 
@@ -419,7 +420,7 @@ def _refuse_repeated(pictures: list[Picture]) -> None:
     repeated = [name for name, count in counts.items() if count > 1]
     if repeated:
         raise BadInputError(
-            f"dataset: expected a different id for each picture, found {len(repeated)} repeated: "
+            f"dataset: expected a different id for each picture, found {len(repeated)} repeated ids: "
             f"{', '.join(repeated[:5])}"
         )
 
@@ -459,8 +460,8 @@ def _description(picture: Picture, contents: Mapping[Path, str], *, drawn: bool)
 def _refuse_changed(changed: list[Path]) -> None:
     if changed:
         raise BadInputError(
-            f"{changed[0]}: expected that no file of the data set changes while the run reads it, found {len(changed)} "
-            "changed; run the same command again"
+            f"{changed[0]}: expected that no file of the data set changes during the run, found {len(changed)} changed "
+            "files; run the same command again"
         )
 
 
@@ -518,7 +519,7 @@ class _Preparation:
                 picture, resolution=self.resolution, masks=self.masks, seed=self.seed, squaring=self.squaring
             )
         if self.pictures.masks == "given" and picture.mask is None:
-            raise BadInputError(f"{picture.path}: expected a mask of this picture, found none")
+            raise BadInputError(f"{picture.path}: expected a mask of this picture, found no mask")
         item, between = item_of_files(picture, resolution=self.resolution, squaring=self.squaring)
         self.grey_masks += between > 0
         return item
@@ -561,8 +562,8 @@ class _Preparation:
         area = float(np.mean([line["mask_area"] for line in self.lines]))
         if self.pictures.masks == "given" and area > MOST_MASKED:
             raise BadInputError(
-                f"dataset: expected masks with white holes that cover at most half of the image on average, found "
-                f"{area:.0%}; if the holes are black, set {MASK_VALUES}=[255,0]"
+                f"dataset: expected masks whose holes cover at most half of the image on average, found {area:.0%}; "
+                f"if the holes are black, set {MASK_VALUES}=[255,0]"
             )
 
 
@@ -571,13 +572,15 @@ def _warn_about_missing(manifest: dict[str, Any]) -> None:
         names = ", ".join(manifest["dropped"])
         count = len(manifest["dropped"])
         log.warning(
-            "%d picture(s) are left out, because each mask that was drawn for them covers more than half: %s",
+            "%d picture(s) are left out, because each mask that was drawn for them covers more than half of the image: "
+            "%s",
             count,
             names,
         )
     if manifest["grey_masks"]:
         log.warning(
-            "%d mask(s) have grey pixels; each of these pixels counts as hole or as known, by the level that is nearer",
+            "%d mask(s) have grey pixels; each of these pixels counts as the hole or as known, whichever level is "
+            "nearer",
             manifest["grey_masks"],
         )
     if note := left_out_note(manifest["left_out"]):

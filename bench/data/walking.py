@@ -110,7 +110,7 @@ def _entries(found: Walk, folder: Path) -> Iterator[tuple[Path, os.stat_result]]
         names = sorted(os.listdir(folder))
     except OSError as error:
         if folder == found.root:
-            raise BadInputError(f"dataset.root: expected a folder that can be read, found an error: {error}") from None
+            raise BadInputError(f"{folder}: expected a folder that can be read, found an error: {error}") from None
         found.leave_out(folder, f"a folder that cannot be read ({error.strerror})")
         return
     for name in names:
@@ -158,6 +158,6 @@ def left_out_note(left_out: Mapping[str, str]) -> str:
     """
     if not left_out:
         return ""
-    reasons = ", ".join(f"{count} {why}" for why, count in sorted(Counter(left_out.values()).items()))
+    reasons = ", ".join(f"{why}: {count}" for why, count in sorted(Counter(left_out.values()).items()))
     plural = "s" if len(left_out) > 1 else ""
     return f"{len(left_out)} file{plural} or folder{plural} of the data set left out ({reasons}): {few(list(left_out))}"

@@ -156,7 +156,7 @@ def _names(chosen: str | Sequence[str], specs: Mapping[str, Any], usual: Sequenc
     if unknown or not chosen:
         raise BadInputError(
             f"measures: expected {', '.join(SETS)}, or some of {', '.join(specs)}, found "
-            f"{', '.join(map(str, unknown)) or 'none'}"
+            f"{', '.join(map(str, unknown)) or 'an empty list'}"
         )
     return list(dict.fromkeys(chosen))
 
@@ -171,8 +171,8 @@ def _advice(need: Need) -> str:
     asset = need.asset
     if asset is None:
         return reason
-    variable = f"; {asset.variable}=FILE names a copy at another place"
+    variable = f"; to use a copy at another path, set {asset.variable}=FILE"
     if asset.download is None or asset.download.url is None:
         return f"{reason} ({asset.what}, from {asset.source}){variable}"
     words = shlex.join(["curl", "--location", "--create-dirs", "--output", str(need.path), asset.download.url])
-    return f"{reason}; get it with: {words}{variable}"
+    return f"{reason}; download it with: {words}{variable}"

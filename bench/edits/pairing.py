@@ -93,7 +93,7 @@ def pair(
         name: _in_order(read_pictures(given, _named(name)), base, edited[name], truth) for name, given in edited.items()
     }
     masks = None if mask is None else _in_order(read_masks(mask), base, mask, truth)
-    small = [f"{name} ({height}×{width})" for name, (height, width) in zip(names, base.sizes, strict=True)
+    small = [f"{name} ({width}×{height})" for name, (height, width) in zip(names, base.sizes, strict=True)
              if min(height, width) < LEAST_SIDE]  # fmt: skip
     if small:
         raise BadInputError(f"truth: expected pictures of at least {LEAST_SIDE} pixels a side, found {few(small)}")
@@ -152,14 +152,13 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
         folder = next((one for one in (given, truth) if isinstance(one, str | Path)), None)
         if folder is not None:
             raise BadInputError(
-                f"{found.what}: expected files for both sides or arrays for both, found arrays on one side and the "
-                f"folder {folder} on the other; files in a folder have no order, so give a list "
-                "of paths in the order of "
+                f"{found.what}: expected files for both {found.what} and truth, or arrays for both, found the folder "
+                f"{folder} and arrays; the files of a folder have no order, so give a list of paths in the order of "
                 "the arrays"
             )
         if len(found) != len(base):
             raise BadInputError(
-                f"{found.what}: expected {len(base)}, one for each picture in truth, found {len(found)}"
+                f"{found.what}: expected {len(base)} entries, one for each picture in truth, found {len(found)}"
             )
         return found.reordered(range(len(base)), names)
     places = {name: place for place, name in enumerate(found.names)}
@@ -167,12 +166,12 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
     extra = [name for name in found.names if name not in set(names)]
     if lacking or extra:
         said = [
-            f"none for {few(lacking)}" if lacking else "",
-            f"{few(extra)}, which truth does not have" if extra else "",
+            f"no file for {few(lacking)}" if lacking else "",
+            f"files that truth does not have ({few(extra)})" if extra else "",
         ]
         raise BadInputError(
-            f"{found.what}: expected one picture for each of the {len(names)} pictures of truth, with the same name "
-            f"apart from the suffix, found {' and '.join(one for one in said if one)}"
+            f"{found.what}: expected one file of the same name, apart from the suffix, for each of the {len(names)} "
+            f"pictures of truth, found {' and '.join(one for one in said if one)}"
         )
     return found.reordered([places[name] for name in names], names)
 

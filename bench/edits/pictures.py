@@ -205,14 +205,16 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
         sources = source_notes(folder.root)
         if sources and not set(sources).intersection(folder.names):
             raise BadInputError(
-                f"{folder.root}: expected a list of sources with names of files in this folder, such as "
-                f"{folder.names[0] if folder.names else 'a.png'}, found {few(list(sources))}"
+                f"{folder.root}: expected a list of sources that names files of this folder, such as "
+                f"{folder.names[0] if folder.names else 'a.png'}, found only other names: {few(list(sources))}"
             )
     elif isinstance(given, Sequence) and given and all(isinstance(one, str | os.PathLike) for one in given):
         paths = [Path(str(one)) for one in given]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
-            raise BadInputError(f"{what}: expected files, found {len(missing)} missing: {few(missing)}")
+            raise BadInputError(
+                f"{what}: expected paths of files that exist, found {len(missing)} missing: {few(missing)}"
+            )
         notes = {parent: source_notes(parent) for parent in {path.parent for path in paths}}
         named = {path.name: path for path in paths}
         sources = {name: notes[path.parent][name] for name, path in named.items() if name in notes[path.parent]}
@@ -231,7 +233,7 @@ def _refuse_unread(folder: PictureFolder, what: str) -> None:
     """Raise BadInputError if a file with the suffix of a picture is no picture, such as an empty file."""
     unread = [f"{name} ({why})" for name, why in folder.left_out.items() if Path(name).suffix.lower() in SUFFIXES]
     if unread:
-        raise BadInputError(f"{what}: expected pictures, found {len(unread)} that cannot be read: {few(unread)}")
+        raise BadInputError(f"{what}: expected pictures, found {len(unread)} that cannot be used: {few(unread)}")
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------
@@ -306,7 +308,7 @@ def _tensor(one: Array, what: str) -> Tensor:
     """
     if isinstance(one, np.ndarray):
         if isinstance(one, np.ma.MaskedArray):
-            raise BadInputError(f"{what}: expected an array without a mask of its own, found a masked array")
+            raise BadInputError(f"{what}: expected an ordinary array, found a masked array of NumPy")
         native = one.astype(one.dtype.newbyteorder("="), copy=False)
         simple = native.flags.writeable and all(step >= 0 for step in native.strides)
         try:
@@ -314,7 +316,9 @@ def _tensor(one: Array, what: str) -> Tensor:
         except TypeError:
             raise BadInputError(f"{what}: expected an array of numbers, found the type {one.dtype}") from None
     if one.layout != torch.strided or one.device.type == "meta" or one.is_quantized or one.is_complex():
-        raise BadInputError(f"{what}: expected a dense tensor of real numbers, found another kind ({one.dtype})")
+        raise BadInputError(
+            f"{what}: expected a dense tensor of real numbers, found a tensor of another type ({one.dtype})"
+        )
     return one.detach().cpu()
 
 
@@ -384,7 +388,7 @@ def _levels_of_file(path: Path) -> Pixels:
     """
     levels = mask_levels(path)
     if levels.max() == 1:
-        raise BadInputError(f"{path}: expected a mask in black (0) and white (255), found the values 0 and 1")
+        raise BadInputError(f"{path}: expected a mask in black (0) and white (255), found no value above 1")
     return levels
 
 

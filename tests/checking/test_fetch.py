@@ -98,7 +98,7 @@ def test_a_file_is_downloaded_and_checked(
     assert list(target.parent.iterdir()) == [target]
     said = capfd.readouterr().out
     assert f"vgg16: downloaded to {target}" in said
-    assert "all files that it needs are there" in said
+    assert "all files that this experiment needs exist" in said
     assert main([*FETCH, VGG]) == 0
     assert server.requests == 1
 
@@ -153,7 +153,7 @@ def test_nothing_is_downloaded_when_nothing_is_missing(
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     for experiment in ("table2_inpaint_imagenet", "table7_architecture_base", "train_mini"):
         assert main([f"experiment={experiment}", "stage=fetch"]) == 0
-        assert f"{experiment}: all files that it needs are there" in capfd.readouterr().out
+        assert f"{experiment}: all files that this experiment needs exist" in capfd.readouterr().out
     assert server.requests == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -214,7 +214,7 @@ def test_a_machine_without_a_network_says_so_at_once(
     said, message = capfd.readouterr()
     assert said.count("no network") == 1
     assert said.count(" from http") == 1
-    assert re.search(r"run this command on another machine, and copy .* to the places above\.\s*$", message)
+    assert re.search(r"run this command on a machine that has one, and copy .* to the paths above\.\s*$", message)
 
 
 # --- the hub ----------------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_an_incomplete_repository_is_not_moved_to_the_path(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.snapshot_download", Hub(*SETTINGS))
     assert main([*FETCH, PIPELINE]) == 2
-    assert "expected weights in unet in " in " ".join(capfd.readouterr().err.split())
+    assert "expected weights in unet, found no such files" in " ".join(capfd.readouterr().err.split())
     assert not (tmp_path / "weights" / "stable-diffusion-inpainting").exists()
     monkeypatch.setattr("huggingface_hub.snapshot_download", Hub("unet/diffusion_pytorch_model.safetensors"))
     assert main([*FETCH, PIPELINE]) == 0, "what was there is taken up"

@@ -130,7 +130,8 @@ def test_a_checkpoint_of_another_model_is_named_without_loading_it(tmp_path: Pat
     file = tmp_path / "model.ckpt"
     torch.save({"state_dict": {"conv1.weight": torch.zeros(4, 3, 7, 7)}}, file)
     assert said(read_assets()["sd_inpainting"], file) == [
-        f"a file without Stable Diffusion 1 in the original layout: none of its 1 tensors is {FIRST_CONVOLUTION}"
+        f"expected Stable Diffusion 1 in the original layout, found no tensor {FIRST_CONVOLUTION} with 4 axes "
+        "(number of tensors: 1)"
     ]
     torch.save({"state_dict": {name: torch.zeros(shape) for name, shape in WHOLE_FILE.items()}}, file)
     assert said(read_assets()["sd_inpainting"], file) == []
@@ -148,8 +149,8 @@ def test_broken_and_foreign_weights_in_the_folder_of_a_pipeline_are_named_and_fe
     assert broken.said.startswith(f"{WEIGHTS['unet']} is a damaged safetensors file, or another kind of file (")
     assert (broken.broken, broken.download) == (True, asset)
     assert [problem.said for problem in foreign] == [
-        "vae has the weights of another network: none of its 1 tensors is a encoder.conv_in.weight",
-        "vae has the weights of another network: none of its 1 tensors is a decoder.conv_in.weight",
+        "vae has the weights of another network: none of its 1 tensors has a name that ends in encoder.conv_in.weight",
+        "vae has the weights of another network: none of its 1 tensors has a name that ends in decoder.conv_in.weight",
     ]
 
 
@@ -163,7 +164,7 @@ def test_a_checkpoint_among_other_names_and_an_absent_shard_do_not_count_as_weig
     index = folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": shards}))
     (message,) = said(asset, folder)
-    assert message == f"unet/{index.name} names {shards['conv_in.weight']}, which is not there"
+    assert message == f"unet/{index.name} needs {shards['conv_in.weight']}, which is missing"
     write_tensors(folder / "unet" / shards["conv_in.weight"], TENSORS["unet"])
     assert said(asset, folder) == []
 
@@ -217,7 +218,7 @@ def test_a_folder_at_the_wrong_level_is_named_with_the_right_one(level: str, tmp
     (right / "test_256" / "a").mkdir(parents=True)
     given = tmp_path if level == "above" else right / "test_256"
     (message,) = said(read_assets()["places"], given)
-    assert message == f"a folder without test_256; {right} has them, and may be the right folder"
+    assert message == f"a folder without test_256; {right} contains what is missing, and may be the right folder"
 
 
 def test_a_file_with_another_checksum_is_reported(tmp_path: Path) -> None:
@@ -246,7 +247,7 @@ def test_a_changed_file_of_a_package_is_reported(tmp_path: Path) -> None:
     (message,) = said(replace(asset, companion=Companion("lpips", "weights/v0.1/vgg.pth", "0" * 64)), tmp_path)
     assert "of weights/v0.1/vgg.pth in the package lpips, found a78928a0" in message
     (message,) = said(replace(asset, companion=Companion("no_such_package", "x", "")), tmp_path)
-    assert "expected the installed package no_such_package" in message
+    assert "in the installed package no_such_package, found no such file" in message
 
 
 def test_a_missing_path_is_reported_once_with_every_key(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_right_nodes_are_accepted() -> None:
 @pytest.mark.parametrize("node", [{}, {"number": 1}, None, {"_target_": None}])
 def test_a_missing_target_is_refused(node: Any) -> None:
     with pytest.raises(
-        BadInputError, match=r"^row\._target_: expected the full name of a class or function, found none$"
+        BadInputError, match=r"^row\._target_: expected the full name of a class or function, found no such name$"
     ):
         require_target(node, "row")
 

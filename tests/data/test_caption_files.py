@@ -63,25 +63,25 @@ def test_captions_without_pictures_need_no_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "picture,text\na,b\n", "expected one column picture or file, and one column caption or prompt, found "
-         "the columns picture, text"),
-        ("a.csv", "caption\na\n", "expected one column picture or file, and .*, found the columns caption"),
-        ("a.csv", "picture;caption\na;b\n", "found the columns picture;caption"),
-        ("a.csv", "picture,file,caption\na,a,b\n", "found the columns picture, file, caption"),
-        ("a.csv", "picture,caption,prompt\na,b,b\n", "found the columns picture, caption, prompt"),
-        ("a.csv", "", "found the columns of an empty file"),
+        ("a.csv", "picture,text\na,b\n", "expected exactly one column or JSON key named picture or file, and exactly "
+         "one named caption or prompt, found these names: picture, text"),
+        ("a.csv", "caption\na\n", "exactly one column or JSON key named picture or file, .* these names: caption"),
+        ("a.csv", "picture;caption\na;b\n", "found these names: picture;caption"),
+        ("a.csv", "picture,file,caption\na,a,b\n", "found these names: picture, file, caption"),
+        ("a.csv", "picture,caption,prompt\na,b,b\n", "found these names: picture, caption, prompt"),
+        ("a.csv", "", r"found these names: \(none\)$"),
         ("a.csv", "picture,caption\n", "expected captions, found none"),
         ("a.csv", "picture,caption\na,a cat, sitting\n", "expected 2 values .* found 3 in line 2; a caption with"),
         ("a.csv", "picture,caption\na\n", "found 1 in line 2"),
         ("a.csv", 'picture,caption\na,"open\n', "expected a CSV file, found an error in line 2"),
-        ("a.csv", "picture,caption\na,\nb,x\nc,  \n", "expected no empty caption, found 2 of 3 empty: line 2, line 4"),
+        ("a.csv", "picture,caption\na,\nb,x\nc,  \n", "no empty caption, found 2 of 3 captions empty: line 2, line 4"),
         ("a.csv", b"picture,caption\na,\xe9t\xe9\n", "expected text in UTF-8"),
         ("a.jsonl", "[1]\n", r"a\.jsonl:1: expected a JSON object, found another value"),
         ("a.jsonl", '{"picture": "a", "caption": "b"}\n{"picture": "a"\n', r"a\.jsonl:2: expected JSON"),
-        ("a.jsonl", '{"picture": "a"}\n', "found the columns picture"),
-        ("a.jsonl", '{"picture": 1, "caption": "b"}\n', r"a\.jsonl:1: expected a text as picture"),
+        ("a.jsonl", '{"picture": "a"}\n', "found these names: picture"),
+        ("a.jsonl", '{"picture": 1, "caption": "b"}\n', r"a\.jsonl:1: expected a text for the key picture"),
         ("a.jsonl", b'{"picture": "a", "caption": "\xe9"}\n', "expected text in UTF-8"),
-        ("a.json", "[]", r"expected a CSV file \(.csv\), a JSONL file .*, found another file"),
+        ("a.json", "[]", r"expected a CSV file \(.csv\), a JSONL file .*a\.json, which has another ending"),
     ],
 )  # fmt: skip
 def test_a_defect_of_a_file_is_named(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
@@ -96,5 +96,5 @@ def test_a_missing_file_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="expected captions, found none"):
         read_captions(tmp_path)
     written(tmp_path, "a.txt", " \n")
-    with pytest.raises(BadInputError, match=r"found 1 of 1 empty: a\.txt"):
+    with pytest.raises(BadInputError, match=r"found 1 of 1 captions empty: a\.txt"):
         read_captions(tmp_path)

@@ -39,7 +39,9 @@ def digest(folder: Path) -> str:
 def test_a_folder_at_the_wrong_level_is_told_by_its_counts(root: Path, tmp_path: Path) -> None:
     (tmp_path / "imagenet").mkdir()
     (tmp_path / "imagenet" / "val").symlink_to(root)
-    message = rf"found none in {tmp_path}/imagenet; {tmp_path}/imagenet/val has {CLASSES['val']} folders; if"
+    message = (
+        rf"found no such subfolder in {tmp_path}/imagenet; {tmp_path}/imagenet/val has {CLASSES['val']} subfolders; if"
+    )
     with pytest.raises(BadInputError, match=message):
         list(ImageNetValidation(tmp_path / "imagenet"))
 
@@ -129,7 +131,7 @@ def test_a_root_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"dataset\.root.*nowhere"):
         list(ImageNetValidation(tmp_path / "nowhere"))
     (tmp_path / "n00000000").mkdir()
-    with pytest.raises(BadInputError, match="found none in"):
+    with pytest.raises(BadInputError, match="found no such subfolder in"):
         list(ImageNetValidation(tmp_path))
 
 
@@ -179,9 +181,9 @@ def test_three_pictures_of_a_thousand_classes_are_labelled_reconstructed(
     [
         (
             "1\n2\nn01440764\n-4\n",
-            r"truth\.txt: expected a class number in every line, found n01440764 in line 3, -4 in ",
+            r"truth\.txt: expected a class number of 1 to 9 digits in every line, found n01440764 in line 3, -4 in ",
         ),
-        ("", r"truth\.txt: expected a class number in every line, found none$"),
+        ("", r"truth\.txt: expected a class number of 1 to 9 digits in every line, found no lines$"),
         (
             "1\n" * 7,
             r"truth\.txt: expected that each .*, found 6 of 7 missing: ILSVRC2012_val_00000002\.JPEG, .* and 1 more$",
@@ -202,7 +204,7 @@ def test_a_ground_truth_that_does_not_fit_is_refused(tmp_path: Path, text: str, 
 @pytest.mark.blackbox
 def test_pictures_without_folders_and_ground_truth_are_refused_with_the_key_to_set(tmp_path: Path) -> None:
     (tmp_path / "ILSVRC2012_val_00000001.JPEG").touch()
-    with pytest.raises(BadInputError, match=r"found none in .*dataset\.pictures\.ground_truth"):
+    with pytest.raises(BadInputError, match=r"found no such subfolder in .*dataset\.pictures\.ground_truth"):
         list(ImageNetValidation(tmp_path))
 
 
@@ -237,8 +239,11 @@ def test_the_archive_is_read_as_pairs_sorted_by_name(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a", "a_mask", "c", "b"], r", found 2 of 3 pairs without one of the two files: b_mask\.png, c_mask\.png$"),
-        (["a", "a_mask", "b_mask"], r", found 1 of 2 pairs without one of the two files: b\.png$"),
+        (
+            ["a", "a_mask", "c", "b"],
+            r", found 2 of 3 pairs incomplete; these files are missing: b_mask\.png, c_mask\.png$",
+        ),
+        (["a", "a_mask", "b_mask"], r", found 1 of 2 pairs incomplete; these files are missing: b\.png$"),
         ([], r"^dataset\.root: expected pairs of NAME\.png and NAME_mask\.png, found none in "),
     ],
 )

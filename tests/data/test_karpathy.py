@@ -158,10 +158,14 @@ def test_an_empty_caption_is_replaced_by_the_next_one(copy: Path) -> None:
 @pytest.mark.blackbox
 def test_a_set_with_only_empty_captions_is_refused(copy: Path) -> None:
     change(copy, lambda image: [sentence.update(raw="") for sentence in image["sentences"]])
-    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found only empty captions$"):
+    with pytest.raises(
+        BadInputError, match=r"\.json: expected captions of the split val, found no caption with a text$"
+    ):
         list(KarpathyCOCO(copy))
     change(copy, lambda image: image.update(sentences=[]))
-    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found only empty captions$"):
+    with pytest.raises(
+        BadInputError, match=r"\.json: expected captions of the split val, found no caption with a text$"
+    ):
         list(KarpathyCOCO(copy))
 
 
@@ -178,7 +182,7 @@ def test_missing_images_are_counted_and_shown(copy: Path) -> None:
 
 @pytest.mark.blackbox
 def test_an_unknown_split_is_named_with_the_known_ones(root: Path) -> None:
-    message = r"^dataset\.pictures\.split: expected one of test, train, val in .*dataset_coco\.json, found restval$"
+    message = r"^dataset\.pictures\.split: expected one of the splits test, train, val in .*_coco\.json, found restval$"
     with pytest.raises(BadInputError, match=message):
         list(KarpathyCOCO(root, split="restval"))
 
@@ -229,7 +233,7 @@ def test_a_missing_root_or_file_is_named(root: Path, tmp_path: Path) -> None:
     ):
         list(KarpathyCOCO(tmp_path / "nowhere"))
     with pytest.raises(
-        BadInputError, match=r"^dataset\.pictures\.annotations: expected the file dataset_coco\.json.*gone\.json"
+        BadInputError, match=r"^dataset\.pictures\.annotations: expected a file such as dataset_coco\.json.*gone\.json"
     ):
         list(KarpathyCOCO(root, "gone.json"))
 

@@ -196,9 +196,10 @@ def test_a_forged_manifest_is_found(store: Path, capsys: pytest.CaptureFixture[s
         ("[]", "expected a JSON object, found a list"),
         (
             '{"items": [{"id": "a"}]}',
-            "expected a list `items` whose entries have an id and a source, found no such list",
+            "expected a list `items` whose entries have an id, a source and values of the right types, "
+            "found no such list",
         ),
-        (None, "expected manifest.json or a folder that contains it, found none"),
+        (None, "expected the file manifest.json, or a folder that contains it, found no such file"),
     ],
 )
 def test_a_file_that_is_not_a_manifest_is_bad_input(
@@ -217,7 +218,7 @@ def test_a_file_that_is_not_a_manifest_is_bad_input(
 def test_missing_or_broken_items_are_bad_input(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = manifests(store)["given"]
     assert main(["verify", str(path), str(tmp_path / "data")]) == BAD_INPUT
-    assert "expected a folder with the prepared items of this manifest below" in capsys.readouterr().err
+    assert "expected the prepared items of this manifest here or in a folder below" in capsys.readouterr().err
     (path.parent / "items.arrow").write_bytes(b"no table")
     assert main(["verify", str(path)]) == BAD_INPUT
     assert "items.arrow: expected prepared items, found " in capsys.readouterr().err

@@ -129,27 +129,27 @@ def test_one_message_names_pictures_and_partners_that_stand_alone(root: Path, pa
     (folder / "a.png").rename(folder / "z.png")
     (folder / "deep" / "c.png").unlink()
     assert refusal(full(root)) == (
-        f"{key}: expected one {word} for each picture in {folder}, found 2 of 3 pictures without a {word}: a.png, "
-        f"deep/c.webp; and 1 of 2 {word}s without a picture: z.png"
+        f"{key}: expected in {folder} one {word} for each picture, found 2 of 3 pictures with no {word}: a.png, "
+        f"deep/c.webp; and 1 of 2 {word}s with no picture: z.png"
     )
 
 
 def test_no_pairing_at_all_is_one_message(root: Path, tmp_path: Path) -> None:
     save_mask(tmp_path / "others" / "1.png")
     said = refusal(FolderPictures(root, tmp_path / "others"))
-    assert "found 3 of 3 pictures without a mask: a.png, b.jpg, deep/c.webp; and 1 of 1 masks without a picture" in said
+    assert "found 3 of 3 pictures with no mask: a.png, b.jpg, deep/c.webp; and 1 of 1 masks with no picture" in said
 
 
 def test_several_partners_of_a_picture_are_refused(root: Path, tmp_path: Path) -> None:
     save_mask(tmp_path / "masks" / "a.gif")
-    assert "dataset.masks: expected pictures whose names differ without their suffixes" in refusal(full(root))
-    assert "found 2 in" in refusal(full(root))
+    assert "dataset.masks: expected pictures whose names differ even without their suffixes" in refusal(full(root))
+    assert "found 2 pictures in" in refusal(full(root))
     assert "a.gif, a.png" in refusal(full(root))
 
 
 def test_pictures_that_share_a_stem_are_refused_only_with_partners(root: Path) -> None:
     save(root / "a.bmp")
-    assert "dataset.root: expected pictures whose names differ without their suffixes" in refusal(full(root))
+    assert "dataset.root: expected pictures whose names differ even without their suffixes" in refusal(full(root))
     assert len(list(FolderPictures(root))) == 4
 
 
@@ -157,8 +157,8 @@ def test_captions_are_paired_by_one_message(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "captions.csv"
     path.write_text("picture,caption\na.png,x\nz.png,y\n")
     assert refusal(full(root)) == (
-        f"dataset.captions: expected one caption for each picture in {path}, found 2 of 3 pictures without a caption: "
-        "b.jpg, deep/c.webp; and 1 of 2 captions without a picture: z.png"
+        f"dataset.captions: expected in {path} one caption for each picture, found 2 of 3 pictures with no caption: "
+        "b.jpg, deep/c.webp; and 1 of 2 captions with no picture: z.png"
     )
     path.write_text("picture,caption\na.png,x\na,y\nb,x\ndeep/c,x\n")
     assert f"{path}: expected each name once, found 1 repeated: a" in refusal(full(root))

@@ -102,7 +102,7 @@ def test_the_published_list_is_recognised_by_its_count_and_hash(
             ["Places365_test_00000001.jpg", "b.jpg", "."],
             r"some\.txt: expected that each .*, found 2 of 3 missing: b\.jpg, \.$",
         ),
-        (["", "  "], r"some\.txt: expected the file name of one picture on each line, found an empty file$"),
+        (["", "  "], r"some\.txt: expected the file name of one picture on each line, found no file name$"),
     ],
 )
 def test_a_list_with_wrong_paths_is_refused(root: Path, tmp_path: Path, names: list[str], message: str) -> None:

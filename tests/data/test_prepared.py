@@ -124,8 +124,8 @@ def test_pictures_without_a_valid_mask_are_named_every_time(
         assert items.manifest["dropped"] == [dropped.id]
         assert [line["id"] for line in items.lines()] == [pictures[0].id, pictures[1].id]
         assert (
-            f"1 picture(s) are left out, because each mask that was drawn for them covers more than half: {dropped.id}"
-            in caplog.text
+            f"1 picture(s) are left out, because each mask that was drawn for them covers more than half of the image: "
+            f"{dropped.id}" in caplog.text
         )
 
 
@@ -335,5 +335,5 @@ def test_items_with_only_captions_have_full_masks(tmp_path: Path, pictures: list
 
 
 def test_two_pictures_with_one_id_are_refused(tmp_path: Path, pictures: list[Picture]) -> None:
-    with pytest.raises(BadInputError, match=f"found 1 repeated: {pictures[0].id}"):
+    with pytest.raises(BadInputError, match=f"found 1 repeated ids: {pictures[0].id}"):
         prepare(tmp_path / "items", [*pictures, pictures[0]])

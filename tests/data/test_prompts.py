@@ -53,7 +53,9 @@ def test_items_have_no_hash_of_an_image_and_are_read_again(tmp_path: Path) -> No
 
 def test_other_adapters_may_not_leave_out_the_picture(tmp_path: Path) -> None:
     picture = Picture("a", None, "a", caption="a cat")
-    with pytest.raises(BadInputError, match=r"dataset\.pictures: expected the path of a picture, found None in a"):
+    with pytest.raises(
+        BadInputError, match=r"dataset\.pictures: expected the path of a picture, found None for the item a"
+    ):
         prepared(tmp_path / "items", Listed([picture], masks="whole", fit="squash"))
     with pytest.raises(BadInputError, match="item a: expected a picture in which a mask can be drawn"):
         inpainting_item(picture, resolution=SIDE, masks=preset("thick_512@32"), seed=0)

@@ -37,19 +37,19 @@ def test_arrays_are_paired_by_order_with_each_other_and_with_paths(tmp_path: Pat
 
 def test_missing_and_left_over_files_are_named(tmp_path: Path) -> None:
     truth, mine = folder(tmp_path / "truth"), folder(tmp_path / "mine", names="abd")
-    with pytest.raises(BadInputError, match=r"edited mine: .*none for c and d, which truth does not have"):
+    with pytest.raises(BadInputError, match=r"edited mine: .*no file for c and files that truth does not have \(d\)"):
         pair(truth, {"mine": mine}, None)
-    with pytest.raises(BadInputError, match=r"mask: .*found none for c"):
+    with pytest.raises(BadInputError, match=r"mask: .*found no file for c"):
         pair(truth, {"mine": truth}, write(tmp_path / "masks", {"a": PIXELS[0], "b": PIXELS[1]}))
 
 
 def test_a_folder_and_an_array_are_not_paired_by_guessing(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="files in a folder have no order, so give a list of paths"):
+    with pytest.raises(BadInputError, match="files of a folder have no order, so give a list of paths"):
         pair(folder(tmp_path / "truth"), {"mine": PIXELS}, None)
 
 
 def test_another_number_of_arrays_is_refused() -> None:
-    with pytest.raises(BadInputError, match="edited mine: expected 3, one for each picture in truth, found 2"):
+    with pytest.raises(BadInputError, match="edited mine: expected 3 entries, one for each picture in truth, found 2"):
         pair(PIXELS, {"mine": PIXELS[:2]}, None)
 
 
@@ -59,7 +59,7 @@ def test_a_mask_of_another_size_is_refused() -> None:
 
 
 def test_a_tiny_picture_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"truth: expected pictures of at least 11 pixels a side, found 0 \(8×20\)"):
+    with pytest.raises(BadInputError, match=r"truth: expected pictures of at least 11 pixels a side, found 0 \(20×8\)"):
         pair(PIXELS[:1, :8], {"mine": PIXELS[:1, :8]}, None)
 
 

@@ -77,7 +77,7 @@ def test_a_list_may_hold_pictures_of_different_sizes() -> None:
         (PIXELS[:, :0], r"expected a picture with pixels"),
         (7, r"expected a folder, a list of paths, an array or a list of arrays, found int"),
         ("no/such/folder", r"expected a folder of pictures, found nothing"),
-        (["no.png"], r"expected files, found 1 missing: no.png"),
+        (["no.png"], r"expected paths of files that exist, found 1 missing: no.png"),
         ("", r"expected a folder of pictures, found an empty text"),
         (np.ma.array(PIXELS, mask=PIXELS > 250), r"found a masked array"),
         (PIXELS.astype(object), r"expected an array of numbers, found the type object"),
@@ -93,7 +93,7 @@ def test_other_pictures_are_refused(given: Any, message: str) -> None:
 def test_files_with_the_same_name_are_refused(tmp_path: Path) -> None:
     write(tmp_path, {"a": PIXELS[0]})
     (tmp_path / "a.bmp").write_bytes((tmp_path / "a.png").read_bytes())
-    with pytest.raises(BadInputError, match="expected pictures whose names differ without their suffixes"):
+    with pytest.raises(BadInputError, match="expected pictures whose names differ even without their suffixes"):
         read_pictures(tmp_path, "truth")
 
 
@@ -154,7 +154,7 @@ def test_masks_of_0_and_1_are_told_from_the_whole_stack() -> None:
 def test_a_file_with_the_values_0_and_1_is_refused(tmp_path: Path) -> None:
     Image.fromarray(HOLE[0].astype(np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(
-        BadInputError, match=r"a.png: expected a mask in black \(0\) and white \(255\), found the values 0"
+        BadInputError, match=r"a.png: expected a mask in black \(0\) and white \(255\), found no value above 1"
     ):
         read_masks(tmp_path).read(0)
 
@@ -162,7 +162,7 @@ def test_a_file_with_the_values_0_and_1_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"a": PIXELS[0]})
     (tmp_path / "b.png").touch()
-    with pytest.raises(BadInputError, match=r"found 1 that cannot be read: b.png \(an empty file\)"):
+    with pytest.raises(BadInputError, match=r"found 1 that cannot be used: b.png \(an empty file\)"):
         read_pictures(tmp_path, "truth")
 
 

@@ -63,7 +63,7 @@ def test_floats_are_not_rounded() -> None:
 def test_a_missing_network_is_a_reason_with_a_command() -> None:
     scores = scored()
     reasons = scores.numbers[scores.numbers["editor"] == "a"].set_index("metric")["reason"]
-    assert "vgg16-397923af.pth is missing; get it with: curl" in reasons["lpips"]
+    assert "vgg16-397923af.pth is missing; download it with: curl" in reasons["lpips"]
     assert "BENCH_VGG16=FILE" in reasons["lpips"]
     for metric in ("fid", "kid", "inception_score"):
         assert reasons[metric] == "12 pictures, fewer than the 2048 that this protocol requires"
@@ -134,7 +134,7 @@ def test_a_mask_over_everything_leaves_no_known_pixel() -> None:
     [
         ({"reference": "c"}, "reference: expected one of a, b, found c"),
         ({"measures": ["fid"]}, "measures: expected default, paper, mini, or some of known_region"),
-        ({"measures": []}, "measures: .*found none"),
+        ({"measures": []}, "measures: .*found an empty list"),
         ({"batch_size": 0}, "batch_size: expected auto or a whole number of at least 1, found 0"),
         ({"batch_size": True}, "batch_size: expected auto"),
         ({"device": "tpu9"}, "device: expected auto, cpu or a device that exists"),
@@ -322,5 +322,7 @@ def test_identical_pictures_have_no_signal_to_noise_and_say_why() -> None:
 def test_a_list_of_sources_that_names_no_picture_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "truth", {"a": drawn(1)[0].pixels})
     (tmp_path / "truth" / "sources.jsonl").write_text('{"file": "a", "source": "one"}\n')
-    with pytest.raises(BadInputError, match=r"with names of files in this folder, such as a\.png, found a$"):
+    with pytest.raises(
+        BadInputError, match=r"that names files of this folder, such as a\.png, found only other names: a$"
+    ):
         bench.score(tmp_path / "truth", tmp_path / "truth", quiet=True)

@@ -96,7 +96,7 @@ def test_the_check_lists_what_does_not_belong_together(folder: Path, capsys: pyt
     check = words(folder, "table2_inpaint_imagenet", f"dataset.masks={folder / 'masks'}", "stage=check")
     message = ends_with(2, check, capsys)
     assert "table2_inpaint_imagenet: 1 thing is missing or wrong" in message
-    assert "found 1 of 4 pictures without a mask: 1.png" in " ".join(message.split())
+    assert "found 1 of 4 pictures with no mask: 1.png" in " ".join(message.split())
     assert not (folder / "out").exists()
 
 

@@ -166,7 +166,7 @@ def test_a_folder_of_configuration_files_may_be_given_in_two_ways(folder: Path, 
             {},
             "overrides: expected a list of texts such as KEY=VALUE, found the text",
         ),
-        (["-m", "seed=0,1"], {}, "-m: expected KEY=VALUE or --config-dir DIR, found a flag that only the command line"),
+        (["-m", "seed=0,1"], {}, "-m: expected KEY=VALUE or --config-dir DIR, found a flag that works only on the"),
         ([*TABLE, "--config-dir"], {}, "--config-dir: expected the path of a folder"),
         (
             TABLE,

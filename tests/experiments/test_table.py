@@ -350,7 +350,7 @@ def test_a_folder_with_other_files_is_measured_and_they_are_named(
 ) -> None:
     root = pictures(tmp_path / "mine", 6)
     results = bench.run(few(store, tmp_path / "out", "dataset=folder", f"dataset.root={root}"))
-    assert "1 file or folder of the data set left out (1 not a picture): notes.txt" in caplog.text
+    assert "1 file or folder of the data set left out (not a picture: 1): notes.txt" in caplog.text
     assert results.records is not None
     assert sorted(results.records["item"].unique()) == ["0.png", "1.png", "2.png", "3.tif", "4.png", "5.png"]
 

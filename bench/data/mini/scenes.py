@@ -232,7 +232,7 @@ def _background(scene: Scene, generator: np.random.Generator) -> Pixels:
         case "waves":
             blend = 0.5 + 0.5 * np.sin(2 * np.pi * (rows + 5 * np.sin(columns / 11 + phase)) / period)
         case other:
-            raise ValueError(f"unknown texture {other!r}: expected one of {', '.join(TEXTURES)}")
+            raise ValueError(f"texture: expected one of {', '.join(TEXTURES)}, found {other!r}")
     soft = cv2.GaussianBlur(blend, (0, 0), 0.8)[..., None]
     mixed = (1 - soft) * first + soft * second + generator.normal(0, 2.0, (SIDE, SIDE, 1))
     return np.ascontiguousarray(mixed.clip(0, 255).astype(np.uint8))
@@ -270,7 +270,7 @@ def _corners(shape: Shape) -> npt.NDArray[np.float64]:
             turns = np.array([quarter * 90 + offset for quarter in range(4) for offset in (-across, across, 45)]) / 360
             radii = np.tile([1.0, 1.0, 0.42], 4)
         case other:
-            raise ValueError(f"unknown shape {other!r}: expected one of {', '.join(SHAPES)}")
+            raise ValueError(f"shape: expected one of {', '.join(SHAPES)}, found {other!r}")
     angles = 2 * np.pi * turns + np.radians(shape.angle)
     rays: npt.NDArray[np.float64] = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
     return np.array(shape.centre) + shape.radius * rays

@@ -41,7 +41,7 @@ def draw_texture(kind: str, generator: np.random.Generator, *, width: int, heigh
         ValueError: the kind is unknown.
     """
     if kind not in _DRAW:
-        raise ValueError(f"unknown kind of texture {kind!r}: expected one of {', '.join(KINDS)}")
+        raise ValueError(f"texture: expected one of {', '.join(KINDS)}, found {kind!r}")
     return _apply_camera(_DRAW[kind](generator, (height, width)), generator)
 
 
