@@ -21,6 +21,8 @@ from bench.checking.autoencoders import vae_problems
 from bench.checking.dataset_listing import traits_of
 from bench.checking.estimate import total
 from bench.checking.inspection import Problem, merged
+from bench.checking.report import report
+from bench.checking.settings import check_settings
 from bench.config.experiment_configs import LeaderboardConfig, TableConfig
 from bench.config.overrides import command
 from bench.config.schema import PRECISIONS, Row
@@ -181,8 +183,9 @@ class Leaderboard:
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong among the files of any autoencoder, data set or metric."""
-        space = next(iter(self.spaces.values()))
-        shared = Setup(self.table_config(space, self._exact(space)), self.overrides).inspect(("dataset", "metrics"))
+        for setup in self._setups.values():
+            check_settings(setup.resolved, setup.spec, setup.rows)
+        shared = next(iter(self._setups.values())).inspect(("dataset", "metrics"))
         return merged([*vae_problems(self.config.vaes), *shared.problems])
 
     def run(self) -> Results:
@@ -190,7 +193,13 @@ class Leaderboard:
 
         With a `stage` before `tabulate`, no table is written. The exit status of the results is the highest exit status
         of a space.
+
+        Raises:
+            BadInputError: something is missing or wrong. The message lists everything.
         """
+        problems = self.missing()
+        if problems:
+            raise BadInputError(report(self.config.name, problems))
         if self.config.stage == "check":
             return self._check()
         world = next(iter(self._setups.values())).world
@@ -208,7 +217,7 @@ class Leaderboard:
             results[name] = run_job(measure, Job(name, {"space": name}, self.overrides), out)
         if out is not None and self.config.stage in ("tabulate", "report"):
             with writing_into(out):
-                self.report(out, results, reasons)
+                self.conclude(out, results, reasons)
         worst = max(result.status for result in results.values())
         failed = [name for name, result in results.items() if result.status]
         return Results(out or Path(), worst, f"failed spaces: {', '.join(failed)}" if failed else "")
@@ -244,7 +253,7 @@ class Leaderboard:
         half = [name for name, row in space.rows.items() if row.precision != EXACT]
         return rows_without_finite_images(self._setup(space, half)) if half else {}
 
-    def report(self, out: Path, results: Mapping[str, Results], reasons: Mapping[str, str]) -> None:
+    def conclude(self, out: Path, results: Mapping[str, Results], reasons: Mapping[str, str]) -> None:
         """Write the table across spaces, the figure, the index page and `run.json`, and print the table.
 
         Args:

@@ -68,7 +68,7 @@ def cut(folder: Path) -> None:
         (cut, {}, [f"{WEIGHTS} is a damaged safetensors file", r"\d+ bytes, expected \d+"]),
         (lambda _: None, {"files": {"config.json": 3}}, [r"config\.json has \d+ bytes, expected 3: another file"]),
         (lambda folder: set_class(folder, "Autoencoder9"), {"files": {}}, ["_class_name: expected .*, found Autoenc"]),
-        (lambda _: None, {"space": "flux1"}, ["expected 16 channels and the factor 8 of the space flux1, found 4"]),
+        (lambda _: None, {"space": "flux1"}, ["16 channels and the factor 8, as in the space flux1, found 4 channels"]),
         (lambda _: None, {"encoder": "nowhere"}, ["nothing there"]),
         (lambda folder: folder.with_name("file").touch(), {"path": "file"}, ["expected a folder, found a file"]),
     ],
@@ -91,7 +91,8 @@ def test_a_decoder_whose_encoder_has_other_latents_is_named(tmp_path: Path) -> N
     save_decoder(build_decoder("base", channels=(8, 16, 16), groups=4), tmp_path / "decoder")
     vae = VaeSpec("Mine", path=str(tmp_path / "decoder"), encoder=str(tmp_path / "vae"))
     assert said(vae) == [
-        "encoder: expected latents with 4 channels and the factor 4, found 4 channels and the factor 2"
+        "the argument encoder: expected an autoencoder whose latents have 4 channels and the factor 4, as the decoder "
+        "needs them, found 4 channels and the factor 2"
     ]
     assert said(replace(vae, encoder=None)) == [
         "encoder: expected the folder of an autoencoder, because Decoder has no encoder"

@@ -14,6 +14,7 @@ from bench.cli import main
 from tests.helpers.commands import refused
 
 ITEMS = 10
+THREE = "mini_kl,mini_base,own"
 MINI = Path(bench.__file__).parent / "assets" / "mini"
 
 
@@ -33,13 +34,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         down_block_types=down, up_block_types=up, block_out_channels=(8, 16), norm_num_groups=4, latent_channels=16
     )
     random.save_pretrained(folder / "random")
-    bench.run(words(folder, "first", *another(folder)))
+    bench.run(words(folder, "first", *another(folder), vae=THREE))
     return folder
 
 
 def another(folder: Path) -> list[str]:
-    spec = f"{{label: Random, path: {folder / 'random'}, precisions: [float32, float16]}}"
-    return [f"+vaes.random={spec}", "vaes.mini_kl.precisions=[float32,bfloat16]"]
+    own = ["vaes.own.label=Random", f"vaes.own.path={folder / 'random'}", "vaes.own.precisions=[float32,float16]"]
+    return [*own, "vaes.mini_kl.precisions=[float32,bfloat16]"]
 
 
 def board(folder: Path, out: str = "first") -> pandas.DataFrame:
@@ -50,9 +51,9 @@ def board(folder: Path, out: str = "first") -> pandas.DataFrame:
 def test_every_decoder_mask_and_precision_is_a_row(folder: Path) -> None:
     found = board(folder)
     assert list(found.index) == [
-        "mini_kl", "mini_kl_bfloat16", "mini_base_mask", "mini_base_nomask", "random", "random_float16",
+        "mini_kl", "mini_kl_bfloat16", "mini_base_mask", "mini_base_nomask", "own", "own_float16",
     ]  # fmt: skip
-    assert found["space"].tolist() == ["mini-kl"] * 4 + ["random"] * 2
+    assert found["space"].tolist() == ["mini-kl"] * 4 + ["own"] * 2
     assert found["factor"].tolist() == [4] * 4 + [2] * 2
     assert found["channels"].tolist() == [4] * 4 + [16] * 2
     assert found["values_per_pixel"].tolist() == [0.25] * 4 + [4.0] * 2
@@ -73,7 +74,7 @@ def test_paired_differences_are_those_of_the_records(folder: Path) -> None:
 @pytest.mark.blackbox
 def test_the_board_has_the_numbers_of_the_spaces(folder: Path) -> None:
     found = board(folder)
-    for space in ("mini-kl", "random"):
+    for space in ("mini-kl", "own"):
         table = pandas.read_csv(folder / "first" / space / "table.csv").set_index("row")
         for metric in ("fid", "kid", "psnr", "ssim", "lpips"):
             np.testing.assert_allclose(found.loc[table.index, metric], table[metric], rtol=1e-12)
@@ -94,20 +95,20 @@ def test_a_row_that_overflows_has_no_numbers_but_a_reason(folder: Path, monkeypa
         loud.decoder.conv_out.weight.mul_(1e7)
     loud.save_pretrained(folder / "loud")
     assert weights.is_file()
-    spec = f"{{label: Loud, path: {folder / 'loud'}, precisions: [float32, float16]}}"
-    bench.run(words(folder, "loud_run", f"+vaes.loud={spec}", "~vaes.mini_kl", "stage=tabulate"))
+    own = ["vaes.own.label=Loud", f"vaes.own.path={folder / 'loud'}", "vaes.own.precisions=[float32,float16]"]
+    bench.run(words(folder, "loud_run", *own, "stage=tabulate", vae="own"))
     found = board(folder, "loud_run")
-    assert found.loc["loud_float16", "reason"] == f"{ITEMS} of {ITEMS} images contain NaN or infinite values"
-    assert np.isnan(found.loc["loud_float16", "psnr"])
-    assert not np.isnan(found.loc["loud", "psnr"])
+    assert found.loc["own_float16", "reason"] == f"{ITEMS} of {ITEMS} images contain NaN or infinite values"
+    assert np.isnan(found.loc["own_float16", "psnr"])
+    assert not np.isnan(found.loc["own", "psnr"])
     notes = json.loads((folder / "loud_run" / "leaderboard.json").read_text())["notes"]
     assert any("Loud, float16: 10 of 10 images" in note for note in notes)
 
 
 @pytest.mark.blackbox
 def test_a_second_run_encodes_and_decodes_nothing(folder: Path) -> None:
-    bench.run(words(folder, "second", *another(folder), "stage=tabulate"))
-    for space in ("mini-kl", "random"):
+    bench.run(words(folder, "second", *another(folder), "stage=tabulate", vae=THREE))
+    for space in ("mini-kl", "own"):
         run = json.loads((folder / "second" / space / "run.json").read_text())
         assert run["latents"]["sampled"] == 0
     pandas.testing.assert_series_equal(board(folder, "second")["psnr"], board(folder)["psnr"])
