@@ -308,7 +308,7 @@ class Leaderboard:
         )
         console = terminal()
         for grid in grids:
-            print_grid(grid, grid.title, console)
+            print_grid(grid, "", console)
         for note in notes:
             print(one_line(note))
         print(one_line(f"report: {out / 'index.html'}"))

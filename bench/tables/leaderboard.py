@@ -78,16 +78,14 @@ def leaderboard_grids(rows: Sequence[LeaderboardRow], metrics: Sequence[str], fe
     styles = {metric: style for metric in metrics if (style := style_of(metric, METRICS)) is not None}
     costs = {name: cost for name, cost in COSTS.items() if any(name in row.costs for row in rows)}
     heads = [
-        "decoder", "space", "precision", "channels", "values a pixel",
+        "space", "precision", "channels", "values a pixel",
         *(style.heading(features) for style in styles.values()),
         *(cost.title for cost in costs.values()),
     ]  # fmt: skip
     for factor in sorted({row.sizes.factor for row in rows}):
         chosen = [row for row in rows if row.sizes.factor == factor]
         lines = [_line(row, styles, costs) for row in chosen]
-        yield Grid(
-            heads, lines, left=3, title=f"Factor {factor}: one position of the latents for {factor}×{factor} pixels"
-        )
+        yield Grid([f"Factor {factor}", *heads], lines, left=3)
 
 
 def _line(row: LeaderboardRow, styles: Mapping[str, Metric], costs: Mapping[str, Cost]) -> list[str]:

@@ -154,5 +154,5 @@ def published_grid(verdicts: Sequence[ReproductionVerdict]) -> Grid:
         title = found.published.metric if style is None else style.title
         one = found.published
         lines.append([one.decoder, title, found.verdict, found.reason, one.source, one.printed, measured])
-    heads = ["decoder", "metric", "verdict", "reason", "source", "published", "measured"]
-    return Grid(heads, lines, left=5, title="Published values")
+    heads = ["Published values", "metric", "verdict", "reason", "source", "published", "measured"]
+    return Grid(heads, lines, left=5)

@@ -20,7 +20,7 @@ def test_rows_are_grouped_by_factor_and_keep_their_order() -> None:
         ["C", "kl4", "float16", "4", "0.25"],
     ]
     assert [line[:5] for line in large.lines] == [["A", "kl16", "float32", "16", "0.25"]]
-    assert (small.title[:8], large.title[:8]) == ("Factor 4", "Factor 8")
+    assert (small.heads[0], large.heads[0]) == ("Factor 4", "Factor 8")
 
 
 @pytest.mark.blackbox
