@@ -147,3 +147,22 @@ def test_the_check_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFi
     message = capsys.readouterr().err
     assert "vaes.sdxl.path" in message
     assert "madebyollin/taesdxl" in message
+
+
+@pytest.mark.slow
+@pytest.mark.blackbox
+def test_a_decoder_trained_for_16_channels_copies_known_pixels_better_than_the_vanilla_one(tmp_path: Path) -> None:
+    first_stage, trained = MINI / "kl16_first_stage", tmp_path / "trained"
+    places = [f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}", "device=cpu"]
+    sizes = "profile.decoder_sizes.channels=[16,32,64,64]"
+    start = [f"first_stage={first_stage}", f"start={MINI / 'kl16_vanilla'}", sizes, "training.steps=300"]
+    bench.run(["experiment=train_decoder", "decoder=base", "generator=null", *start, *places, f"out={trained}"])
+    own = [f"vaes.own.path={trained / 'decoder'}", f"vaes.own.encoder={first_stage}", "vaes.own.space=mini-kl16"]
+    board_words = ["experiment=leaderboard", "vae=[mini_kl16,own]", "limit=128", "stage=tabulate", *own, *places]
+    bench.run([*board_words, f"out={tmp_path / 'board'}"])
+    records = pandas.read_parquet(tmp_path / "board" / "mini-kl16" / "records.parquet")
+    errors = records.pivot(index="item", columns="row", values="pre_error")
+    change = errors["own_mask"] - errors["mini_kl16"]
+    # The pictures are independent of each other, so this is the standard error of the mean.
+    assert change.mean() + 4 * change.std() / len(change) ** 0.5 < 0
+    assert list(board(tmp_path, "board").index) == ["mini_kl16", "own_mask", "own_nomask"]
