@@ -31,6 +31,7 @@ __all__ = [
     "Entry",
     "JobFile",
     "LayerResults",
+    "ProtocolEntry",
     "ResultRow",
     "RunConfig",
     "TableResults",
@@ -129,6 +130,16 @@ class Claim(TypedDict):
     by: NotRequired[str]
 
 
+class ProtocolEntry(TypedDict):
+    """The protocol of a run, as `bench.evaluation.protocols.RunProtocol.as_json` returns it."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    name: str | None
+    fields: dict[str, int | str | None]
+    declared: str | None
+    changed: list[str]
+
+
 class TableResults(TypedDict):
     """The content of a `results.json` whose table has measured numbers."""
 
@@ -141,6 +152,7 @@ class TableResults(TypedDict):
     custom: NotRequired[list[str]]
     manifest: NotRequired[str]
     subset: NotRequired[str | None]
+    protocol: NotRequired[ProtocolEntry]
     protocols: NotRequired[dict[str, dict[str, Any]]]
     measures: NotRequired[dict[str, str]]
     columns: NotRequired[list[ResultColumn]]
