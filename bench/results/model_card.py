@@ -147,7 +147,7 @@ class PublishedRow:
 
     @cached_property
     def entries(self) -> list[EvalResultEntry]:
-        """The same numbers as huggingface_hub represents entries of a file of evaluation results."""
+        """The numbers again, as huggingface_hub represents entries of a file of evaluation results."""
         from huggingface_hub import EvalResultEntry
 
         return [
