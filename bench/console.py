@@ -66,6 +66,9 @@ COMMANDS = {
         _main_of("bench.gate.decoder_command"), "OLD NEW", "test whether a decoder still makes the same pictures"
     ),
     "explain": Command(_main_of("bench.results.explain"), "RUN ROW COLUMN", "show how one number was computed"),
+    "publish": Command(
+        _main_of("bench.results.publish"), "RUN OUT", "write model cards of a run's rows for the Hugging Face hub"
+    ),
     "store": Command(_main_of("bench.store.__main__"), "ls|du|verify|gc", "inspect or clean the store"),
     "gather": Command(_main_of("bench.sweeps.gather"), "FOLDER", "make one table of all jobs of a sweep"),
     "manifest": Command(_main_of("bench.data.manifest_command"), "show|verify|diff", "inspect the items of a run"),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from bench.config.schema import REHEARSAL
 from bench.errors import BadInputError
 from bench.gate.margins import COSTS, LAYERS
 from bench.metrics.protocol import Protocol
+from bench.results.finished_run import read_finished_run, read_run_file
 from bench.results.influences import INFLUENCES, Influence, read_influences
 from bench.results.run_files import (
     CollectionRun,
@@ -22,14 +21,11 @@ from bench.results.run_files import (
     TableResults,
     TableRun,
     check_file,
-    check_files,
-    check_seal,
     is_layers,
-    read_results,
 )
 from bench.results.run_folder import RUN
 from bench.results.stamps import RESULTS, Stamps, sampling_of, stamps_of
-from bench.runtime.strict_json import checked, read_json
+from bench.runtime.strict_json import checked
 from bench.tables.build import PUBLISHED
 
 __all__ = ["Measured", "Number", "Problem", "Side", "read_side"]
@@ -165,7 +161,7 @@ def _of_collection(path: Path) -> list[Problem]:
     if not (path / RUN).exists():
         return []
     try:
-        ended = checked(_read_run(path), CollectionRun, str(path / RUN))["experiments"]
+        ended = checked(read_run_file(path), CollectionRun, str(path / RUN))["experiments"]
     except BadInputError as error:
         return [Problem("", str(error))]
     return [
@@ -181,45 +177,8 @@ def _read_table(folder: Path) -> Measured:
     Raises:
         BadInputError: the run is not complete, its files are invalid, or they belong to different runs.
     """
-    content = _read_run(folder)
-    path = folder / RESULTS
-    run = checked(content, TableRun, str(folder / RUN))
-    if run["profile"] == REHEARSAL:
-        raise BadInputError(f"{folder}: expected a run with trained networks, found a rehearsal with random weights")
-    check_file(path, run.get("files", {}))
-    check_files(folder, run.get("files", {}))
-    try:
-        results = read_results(path)
-    except FileNotFoundError:
-        raise _partial(path) from None
-    if run["experiment"] != results["experiment"]:
-        raise BadInputError(f"{folder}: expected {RUN} and {RESULTS} of one run, found files of two different runs")
-    if is_layers(results):
-        return _architecture(results)
-    if run["manifest"] != results.get("manifest"):
-        raise BadInputError(f"{folder}: expected {RUN} and {RESULTS} of one run, found files of two different runs")
-    return _table(folder, run, results)
-
-
-def _read_run(folder: Path) -> dict[str, Any]:
-    """Return the content of `run.json`.
-
-    Raises:
-        BadInputError: there is no `run.json`, its status is not `complete`, or its seal does not fit its content.
-    """
-    path = folder / RUN
-    try:
-        content = read_json(path)
-    except FileNotFoundError:
-        raise _partial(path) from None
-    if content.get("status") != "complete":
-        raise BadInputError(f"{path}: expected the status complete, found {content.get('status') or 'no status'}")
-    check_seal(content, str(path))
-    return content
-
-
-def _partial(path: Path) -> BadInputError:
-    return BadInputError(f"{path}: expected this file, which every complete run has, found no such file")
+    found = read_finished_run(folder)
+    return _architecture(found.results) if is_layers(found.results) else _table(folder, found.run, found.results)
 
 
 def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:

@@ -24,7 +24,7 @@ from bench.runtime.strict_json import read_json
 from bench.runtime.text import as_line, printable
 from bench.tables.build import style_of
 
-__all__ = ["explain", "main"]
+__all__ = ["explain", "main", "weights_of"]
 
 BAD_INPUT = 2
 MANIFEST, RECORDS = "manifest.json", "records.parquet"
@@ -89,9 +89,9 @@ def _explained(run: Path, results: Plain, facts: Plain, row: str, column: str) -
         "items": _items(run, results, entry, metric, line["method"]),
         "protocol": None if settings is None else {"hash": entry["protocol"], "settings": settings},
         "weights": {
-            "row": _weights(facts, method),
-            "generator": _weights(facts, config["generator"]),
-            "measure": None if measure is None else _weights(facts, config["metrics"]["measures"][measure]),
+            "row": weights_of(facts, method),
+            "generator": weights_of(facts, config["generator"]),
+            "measure": None if measure is None else weights_of(facts, config["metrics"]["measures"][measure]),
         },
         "lineage": facts["lineage"].get(line["method"]),
         "made_by": {
@@ -220,7 +220,7 @@ def _columns(records: Path) -> list[str]:
     return names
 
 
-def _weights(facts: Plain, node: Any) -> dict[str, str]:
+def weights_of(facts: Mapping[str, Any], node: Any) -> dict[str, str]:
     """Return the SHA-256 of each weight file that `node` names, by the path of the file.
 
     Args:
