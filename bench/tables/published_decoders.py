@@ -88,7 +88,7 @@ class ReproductionVerdict:
     ci95: tuple[float, float] | None
     """95 % interval of the measured value; None if it is unknown."""
     verdict: str
-    """One of `REPRODUCED`, `DIFFERS` and `ANOTHER_PROTOCOL`."""
+    """Verdict: `REPRODUCED`, `DIFFERS` or `ANOTHER_PROTOCOL`."""
     reason: str
 
 

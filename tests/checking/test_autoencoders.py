@@ -187,7 +187,7 @@ def test_a_repository_without_the_folder_is_named(tmp_path: Path, monkeypatch: p
     vae = VaeSpec("Mine", path=str(tmp_path / "mine"), hub=HubFiles("some/model", COMMIT, "vae"), files={WEIGHTS: None})
     with pytest.raises(BadInputError) as caught:
         fetched(vae)
-    assert f"expected {WEIGHTS} in some/model at {COMMIT}, found none" in " ".join(str(caught.value).split())
+    assert f"some/model at {COMMIT}: expected {WEIGHTS}, found no such files" in " ".join(str(caught.value).split())
     assert not (tmp_path / "mine").exists()
 
 

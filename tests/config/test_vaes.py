@@ -12,7 +12,9 @@ from bench.config.schema import PRECISIONS, VaeSpec
 from bench.errors import BadInputError
 from bench.models.autoencoders import KNOWN
 
-NAMES = sorted(path.stem for path in (conf_dir() / "vae").glob("*.yaml"))
+OWN = "own"
+"""The entry for an autoencoder of the user, which states nothing but a label."""
+NAMES = sorted(path.stem for path in (conf_dir() / "vae").glob("*.yaml") if path.stem != OWN)
 TABLE = "experiment=table2_inpaint_imagenet"
 PAGE = Path(__file__).parents[2] / "docs" / "autoencoders.md"
 OWN_SPACES = {"flux2", "mini-kl", "mini-kl16", "mini-vq"}
@@ -29,6 +31,14 @@ def vaes() -> dict[str, VaeSpec]:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_autoencoder_composes_alone_under_its_name(name: str) -> None:
     assert list(typed(compose_config([TABLE, f"vae=[{name}]"]))[0].vaes) == [name]
+
+
+@pytest.mark.blackbox
+def test_the_entry_for_an_autoencoder_of_the_user_needs_only_a_path() -> None:
+    with pytest.raises(BadInputError, match=r"vaes\.own\.path: expected a value"):
+        typed(compose_config([TABLE, f"vae=[{OWN}]"]))
+    vae = typed(compose_config([TABLE, f"vae=[{OWN}]", "vaes.own.path=mine"]))[0].vaes[OWN]
+    assert (vae.path, vae.encoder, vae.space) == ("mine", None, "")
 
 
 @pytest.mark.blackbox

@@ -134,7 +134,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no columns": (lambda run: change_json(run / "results.json", columns=[]), "expected at least one measured row"),
     "a row less": (without_row, "row mine: expected it in the new and in the old run, found it only in the old run"),
     "no number": (not_finite, "results.json: expected JSON, found an error: NaN, which is not a JSON number"),
-    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "contains every protocol"),
+    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "found no such protocol"),
     "damaged influences": (lambda run: (run / "influences.parquet").write_bytes(b"PAR1"), "influences.parquet: exp"),
     "fewer influences": (fewer_influences, "expected 39 items of lpips of mine, as in results.json, found 40"),
     "another experiment": (

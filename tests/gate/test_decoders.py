@@ -224,7 +224,7 @@ def test_tiles_of_other_classes_have_the_size_that_was_asked_for(name: str) -> N
         (["--old-tile", "30"], "OLD: tiles: expected a side that is a multiple of 4 and at least 16 pixels, found 30"),
         (["--new-precision", "float8"], "new precision: expected one of float32, bfloat16, float16, found float8"),
         (["--new-compile", "fast"], "new compile: expected one of default"),
-        (["--new-compile", "reduce-overhead"], "expected a GPU for the CUDA graphs"),
+        (["--new-compile", "reduce-overhead"], "expected a GPU, which CUDA graphs need"),
         (["--margin", "fid=1"], "margin of fid: expected one of largest_difference"),
         (["--margin", "psnr=x"], "--margin psnr=x: expected a number"),
         (["--measures", "clip"], "measures: expected one of mini, default, found clip"),
@@ -232,7 +232,7 @@ def test_tiles_of_other_classes_have_the_size_that_was_asked_for(name: str) -> N
         (["--size", "65"], "size: expected a multiple of 4"),
         (["--encoder", str(VAE)], "encoder: expected none"),
         (["--pictures", "nowhere"], "pictures: expected a folder of pictures, found nothing at nowhere"),
-        (["--space", "sdxl"], "of the space sdxl"),
+        (["--space", "sdxl"], "as in the space sdxl"),
     ],
 )
 def test_bad_input_ends_with_status_2_and_one_message(
