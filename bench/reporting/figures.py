@@ -35,6 +35,12 @@ INCH = 1.25
 """Side of one picture in the figure, in inches."""
 
 
+COLOURS = 10
+"""Number of colours that Matplotlib uses before it repeats them."""
+MARKS = "osD^v"
+"""Marks of points. Each mark is used for `COLOURS` rows, so that no two rows look alike."""
+
+
 def draw_rows(
     path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
 ) -> None:
@@ -217,9 +223,11 @@ def draw_tradeoff(
     axes = figure.subplots(len(qualities), len(costs), squeeze=False)
     for line, metric in zip(axes, qualities, strict=True):
         for place, (name, title) in zip(line, costs.items(), strict=True):
-            for label, group in rows.dropna(subset=[name, metric]).groupby("label", sort=False):
+            groups = rows.dropna(subset=[name, metric]).groupby("label", sort=False)
+            for number, (label, group) in enumerate(groups):
                 errors = group.get(f"{metric}_stderr")
-                place.errorbar(group[name], group[metric], yerr=errors, fmt="o", markersize=4, label=str(label))
+                mark = MARKS[number // COLOURS % len(MARKS)]
+                place.errorbar(group[name], group[metric], yerr=errors, fmt=mark, markersize=4, label=str(label))
             place.set_xlabel(title, fontsize=8)
             place.set_ylabel(metric, fontsize=8, parse_math=False)
             place.tick_params(which="both", labelsize=7)

@@ -51,7 +51,8 @@ def notes(
             "project made itself. The numbers that the paper prints come from other models and other images; do not "
             "compare them with these."
         )
-    yield "† marks a row that is not in the paper. ± is one standard error; items of one source count as dependent."
+    foreign = "† marks a row that is not in the paper. " if spec.number else ""
+    yield f"{foreign}± is one standard error; items of one source count as dependent."
     if any(row.cited for row in rows.values()):
         yield (
             "‡ marks numbers that the authors copied from elsewhere, where they were measured on other images; "
