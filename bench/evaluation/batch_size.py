@@ -33,9 +33,10 @@ class Batches:
     """A division of items into batches that fit into the memory of the device.
 
     If a batch does not fit, its items are processed again in batches of half the size, and all later batches also have
-    this smaller size. If no size is given, and the store has no size, a probe on the first items chooses the size. If
-    the store has an entry for the size, it saves this size and each later reduction for later runs on the same device.
-    A size that was probed with too few items is not saved.
+    this smaller size. If no size is given, the size is read from `known`, an entry of the store. If there is no such
+    entry, or if it is still empty, a probe on the first items chooses the size. The probed size and each later
+    reduction are saved in the entry, for later runs on the same device. A size that was probed with too few items is
+    not saved.
     """
 
     def __init__(self, size: int | None, *, known: Fact | None = None, device: torch.device | None = None) -> None:

@@ -111,7 +111,9 @@ def _case(suite: ElementTree.Element, name: str, verdict: Verdict, message: str)
 
 
 def _xml(text: str) -> str:
-    """Return `text` on one line, without the characters that XML cannot contain."""
+    r"""Return `text` on one line. An escape such as `\x1b` replaces each character that is not printable, because XML
+    cannot contain some of these characters.
+    """
     return one_line(text)
 
 
