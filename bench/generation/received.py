@@ -1,4 +1,7 @@
-"""Recording of the latents that each row passes to its decoder. The recording decodes nothing."""
+"""Hash of the latents that each row passes to its decoder.
+
+The work of the row is stopped before its decoder runs, and the latents themselves are not kept.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The table of a sensitivity study. Such a study measures the same images several times.
 
 A choice is one change in how the images are measured, such as another file format in which they are saved first. The
-table shows the numbers without any changed choice, and the numbers with each choice. It also shows the difference that
-each choice makes to the numbers without any changed choice. If `Line.against` names another choice, the difference from
-the numbers with that choice is shown instead.
+table shows the usual numbers, which are measured without any choice, and the numbers with each choice. It also shows
+the difference of each choice's numbers from the usual numbers. If `Line.against` names another choice, the difference
+from that choice's numbers is shown instead.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 DEFAULT = "as the paper's tables"
-"""Description of how the numbers in the first line of each row are measured: without any changed choice."""
+"""Name of the usual way to measure, without any choice, in the first line of each row."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Line:
     label: str
     """Label of the row."""
     choice: str
-    """Name of the choice; empty for the line that is measured without any changed choice."""
+    """Name of the choice; empty for the line that is measured without any choice."""
     how: str
     """Description of the choice, as the table shows it."""
     against: str
@@ -103,7 +103,7 @@ class SensitivityTable:
     beside: tuple[str, ...]
     """Metrics that are shown only in a separate table below the main table."""
     lines: tuple[Line, ...]
-    """Lines in the order of the rows. For each row, the line without a changed choice comes first."""
+    """Lines in the order of the rows. For each row, the line without a choice comes first."""
     reference: str
     """Label of the reference row; empty if there is none."""
     notes: tuple[str, ...]
@@ -184,7 +184,7 @@ def build_sensitivity(
     *,
     notes: Sequence[str],
 ) -> SensitivityTable:
-    """Build the table. Each row has one line without a changed choice, and one further line for each choice.
+    """Build the table. Each row has one line without a choice, and one further line for each choice.
 
     Args:
         design: title, columns, reference row and styles of the table.

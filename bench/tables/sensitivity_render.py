@@ -41,7 +41,7 @@ def frame(table: SensitivityTable) -> pandas.DataFrame:
     """Return the table as a data frame.
 
     It has one line for each combination of a row, a choice, and a metric that this choice affects. The numbers that
-    were measured without a changed choice have lines as well.
+    were measured without a choice have lines as well.
     """
     lines = []
     for line in table.lines:
