@@ -32,8 +32,8 @@ class Adjusted(Pictures):
         """
         if of.masks == "given" and squaring.fit != of.fit:
             raise BadInputError(
-                f"dataset.fit: expected {of.fit} or null, because this data set has its masks as files, and another fit "
-                f"would change the pictures but not the masks, found {squaring.fit}"
+                f"dataset.fit: expected {of.fit} or null, because this data set has its masks as files, and another "
+                f"fit would change the pictures but not the masks, found {squaring.fit}"
             )
         self.of, self.squaring, self.ids = of, squaring, ids
 
