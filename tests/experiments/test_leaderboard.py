@@ -16,6 +16,7 @@ from tests.helpers.commands import refused
 ITEMS = 10
 THREE = "mini_kl,mini_base,own"
 MINI = Path(bench.__file__).parent / "assets" / "mini"
+FIRST_STAGE = MINI / "inpainting" / "vae"
 
 
 def words(folder: Path, out: str, *extra: str, vae: str = "mini_kl,mini_base") -> list[str]:
@@ -130,6 +131,9 @@ def test_the_gate_passes_for_the_same_leaderboard(folder: Path, capsys: pytest.C
         (["vaes.mini_kl.precisions=[int8]"], "vaes.mini_kl.precisions"),
         (["vaes.mini_kl.path=/nowhere"], "/nowhere"),
         (["vaes.mini_base.space=sdxl"], "sdxl"),
+        (["vaes.mini_base.space=../escaped"], "vaes.mini_base.space: expected a name of letters"),
+        (["vaes.mini_kl.precisions=[float16]", "vae=[mini_kl]"], "vaes.mini_kl.precisions: expected float32"),
+        (["profile.resolution=62"], "expected pictures whose side is a multiple of 4, found profile.resolution=62"),
     ],
 )
 def test_bad_input_is_refused_with_one_message(
@@ -138,6 +142,47 @@ def test_bad_input_is_refused_with_one_message(
     message = refused(words(tmp_path, "out", *extra), capsys)
     assert said in message
     assert not (tmp_path / "out").exists()
+
+
+def variant(folder: Path, name: str, **settings: object) -> Path:
+    """Save an autoencoder with the sizes of the mini first stage but random weights, and return its folder."""
+    torch.manual_seed(1)
+    config = {**AutoencoderKL.load_config(FIRST_STAGE), **settings}
+    AutoencoderKL.from_config(config).save_pretrained(folder / name)
+    return folder / name
+
+
+@pytest.mark.blackbox
+def test_a_space_has_only_the_latents_of_one_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random, scaled = variant(tmp_path, "random"), variant(tmp_path, "scaled", scaling_factor=0.5)
+    other = f"expected an encoder with the weights of {FIRST_STAGE}"
+    for path, said in ((random, other), (scaled, "expected latents like those of vaes.mini_kl")):
+        own = ["vaes.own.space=mini-kl", f"vaes.own.path={path}"]
+        message = refused(words(tmp_path, "out", *own, vae="mini_kl,own"), capsys)
+        assert f"vaes.own.space: {path}: {said}" in message
+    message = refused(words(tmp_path, "out", f"vaes.mini_base.encoder={random}"), capsys)
+    assert f"vaes.mini_base.space: {random}: {other}" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+def test_names_that_mean_two_things_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "vae").mkdir()
+    for name in ("mini_kl_bfloat16", "mini-kl"):
+        text = f"# @package vaes.{name}\nlabel: x\npath: {FIRST_STAGE}\n"
+        (tmp_path / "vae" / f"{name}.yaml").write_text(text)
+    more = ["--config-dir", str(tmp_path)]
+    message = refused([*words(tmp_path, "out", vae="mini_kl,mini_kl_bfloat16"), *more], capsys)
+    assert "found the row mini_kl_bfloat16 of both mini_kl and mini_kl_bfloat16" in message
+    message = refused([*words(tmp_path, "out", vae="mini_kl,mini-kl"), *more], capsys)
+    assert "vaes.mini-kl.space: expected the name of a space, because another autoencoder declares" in message
+
+
+@pytest.mark.blackbox
+def test_the_stage_prepare_encodes_nothing(tmp_path: Path) -> None:
+    bench.run(words(tmp_path, "out", "stage=prepare", vae="mini_kl"))
+    assert (tmp_path / "store" / "items").is_dir()
+    assert not (tmp_path / "store" / "latents").exists()
 
 
 @pytest.mark.blackbox
