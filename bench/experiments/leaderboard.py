@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -29,9 +30,10 @@ from bench.config.overrides import command
 from bench.config.schema import PRECISIONS, STAGES, Row
 from bench.errors import BadInputError
 from bench.evaluation.finite import rows_without_finite_images
+from bench.evaluation.measure import load
 from bench.evaluation.setup import Setup
 from bench.experiments.table import TableExperiment
-from bench.models.autoencoders import described_space, imitates, takes_mask
+from bench.models.autoencoders import LatentSpace, described_space, imitates, takes_mask
 from bench.reporting.figures import draw_tradeoff
 from bench.reporting.index import Entry, Index, index_page
 from bench.reporting.page import first_line
@@ -41,7 +43,7 @@ from bench.results.stamps import RESULTS, read_stamps, unlike
 from bench.results.write import run_facts, write_run
 from bench.runtime.files import read_if_there, write_atomically, write_json
 from bench.runtime.text import csv_text, one_line
-from bench.sweeps.jobs import Job, run_job
+from bench.sweeps.jobs import JOB, Job, run_job
 from bench.tables.grid import markdown, print_grid, terminal
 from bench.tables.leaderboard import COSTS, LatentSizes, LeaderboardRow, leaderboard_frame, leaderboard_grids
 from bench.tables.published_decoders import (
@@ -59,6 +61,8 @@ DECODED = "bench.generation.autoencoding.DecodedByAutoencoder"
 ENCODING = "bench.generation.autoencoding.EncodingGenerator"
 EXACT = PRECISIONS[0]
 """Precision of every encoder, and of the row with which the other rows of a space are compared."""
+FILES = ("leaderboard.csv", "leaderboard.md", "leaderboard.json", "leaderboard.png", "index.html")
+"""Names of the files that show all spaces."""
 DRAWN = ("parameters", "tera_flop", "seconds_per_image")
 """Costs against which the figure draws the quality."""
 
@@ -218,7 +222,7 @@ class Leaderboard:
         """Yield a problem for each space whose encoder cannot encode pictures of the profile's resolution."""
         resolution = self.config.profile.resolution
         for space in self.spaces.values():
-            divisor = described_space(space.shared.encoder, space=space.declared).divisor
+            divisor = self._described(space).divisor
             if resolution % divisor:
                 said = f"expected pictures whose side is a multiple of {divisor}, found profile.resolution={resolution}"
                 yield Problem(str(space.shared.encoder), said, (f"vaes.{space.shared.source}.path",))
@@ -238,7 +242,10 @@ class Leaderboard:
         if self.config.stage == "check":
             return self._check()
         world = next(iter(self._setups.values())).world
+        self._load()
         out = open_out(self.config) if world.is_main_process else None
+        if out is not None:
+            self._remove_earlier(out)
         results: dict[str, Results] = {}
         reasons: dict[str, str] = {}
         for name, space in self.spaces.items():
@@ -258,6 +265,31 @@ class Leaderboard:
         worst = max(result.status for result in results.values())
         failed = [name for name, result in results.items() if result.status]
         return Results(out or Path(), worst, f"failed spaces: {', '.join(failed)}" if failed else "")
+
+    def _load(self) -> None:
+        """Load the networks of each space in turn, so that wrong weights are found before anything is measured.
+
+        Raises:
+            BadInputError: networks do not load. The message has each error on a line.
+        """
+        errors = []
+        for space in self.spaces.values():
+            setup = self._setup(space, self._exact(space))
+            try:
+                load(setup)
+                assert setup.facts  # the store keeps them, so that the next run loads nothing
+            except BadInputError as error:
+                errors.append(str(error))
+        if errors:
+            raise BadInputError("\n".join(dict.fromkeys(errors)))
+
+    def _remove_earlier(self, out: Path) -> None:
+        """Remove the tables of an earlier leaderboard in the same folder, and its spaces that this one lacks."""
+        for name in FILES:
+            (out / name).unlink(missing_ok=True)
+        for file in out.glob(f"*/{JOB}"):
+            if file.parent.name not in self.spaces and "space" in read_if_there(file).get("chosen", {}):
+                shutil.rmtree(file.parent)
 
     @cached_property
     def _setups(self) -> dict[str, Setup]:
@@ -377,11 +409,12 @@ class Leaderboard:
         return list(judge_published(published_values(), measured, protocol.get("fields") or {}))
 
     def _sizes(self, name: str) -> LatentSizes:
-        setup = self._setups[name]
-        shape = setup.facts["generator"]["latent_shape"]
-        assert shape is not None  # `EncodingGenerator` declares it
-        channels, height, _ = shape
-        return LatentSizes(name, channels, self.config.profile.resolution // height)
+        space = self._described(self.spaces[name])
+        return LatentSizes(name, space.channels, space.factor)
+
+    @staticmethod
+    def _described(space: Space) -> LatentSpace:
+        return described_space(space.shared.encoder, space=space.declared)
 
     def _entry(self, out: Path, name: str, result: Results) -> Entry:
         link = f"{name}/{REPORT}" if (out / name / REPORT).is_file() else None

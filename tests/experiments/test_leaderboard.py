@@ -179,6 +179,30 @@ def test_names_that_mean_two_things_are_refused(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.blackbox
+def test_weights_of_the_last_space_are_read_before_the_first_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = variant(tmp_path, "broken")
+    network = AutoencoderKL.from_pretrained(broken)
+    network.decoder.conv_out.bias.data[0] = float("nan")
+    network.save_pretrained(broken)
+    assert main(words(tmp_path, "out", f"vaes.own.path={broken}", vae="mini_kl,own")) == 2
+    message = capsys.readouterr().err
+    assert message.count("found NaN or infinite weights in decoder.conv_out.bias") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+def test_nothing_of_another_leaderboard_stays_in_the_folder(folder: Path) -> None:
+    bench.run(words(folder, "replaced", *another(folder), vae="mini_kl,own"))
+    assert (folder / "replaced" / "leaderboard.png").is_file()
+    only = ["vaes.mini_kl.precisions=[float32]", "costs=false", "stage=tabulate", "overwrite=true"]
+    bench.run(words(folder, "replaced", *only, vae="mini_kl"))
+    assert not (folder / "replaced" / "own").exists()
+    assert not (folder / "replaced" / "leaderboard.png").exists()
+
+
+@pytest.mark.blackbox
 def test_the_stage_prepare_encodes_nothing(tmp_path: Path) -> None:
     bench.run(words(tmp_path, "out", "stage=prepare", vae="mini_kl"))
     assert (tmp_path / "store" / "items").is_dir()
@@ -201,7 +225,7 @@ def test_a_decoder_trained_for_16_channels_copies_known_pixels_better_than_the_v
     places = [f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}", "device=cpu"]
     sizes = "profile.decoder_sizes.channels=[16,32,64,64]"
     start = [f"first_stage={first_stage}", f"start={MINI / 'kl16_vanilla'}", sizes, "training.steps=300"]
-    bench.run(["experiment=train_decoder", "decoder=base", "generator=null", *start, *places, f"out={trained}"])
+    bench.run(["experiment=train_decoder", "decoder=base", *start, *places, f"out={trained}"])
     own = [f"vaes.own.path={trained / 'decoder'}", f"vaes.own.encoder={first_stage}", "vaes.own.space=mini-kl16"]
     board_words = ["experiment=leaderboard", "vae=[mini_kl16,own]", "limit=128", "stage=tabulate", *own, *places]
     bench.run([*board_words, f"out={tmp_path / 'board'}"])
