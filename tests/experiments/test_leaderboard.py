@@ -133,6 +133,7 @@ def test_the_gate_passes_for_the_same_leaderboard(folder: Path, capsys: pytest.C
         (["vaes.mini_base.space=sdxl"], "sdxl"),
         (["vaes.mini_base.space=../escaped"], "vaes.mini_base.space: expected a name of letters"),
         (["vaes.mini_kl.precisions=[float16]", "vae=[mini_kl]"], "vaes.mini_kl.precisions: expected float32"),
+        (["dataset.crop_offset=3"], "dataset.crop_offset: expected 0, because only dataset.fit=crop"),
         (["profile.resolution=62"], "expected pictures whose side is a multiple of 4, found profile.resolution=62"),
     ],
 )
