@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 
 import bench
 from bench.cli import main
+from bench.evaluation import finite
 from tests.helpers.commands import refused
 
 ITEMS = 10
@@ -201,6 +202,21 @@ def test_nothing_of_another_leaderboard_stays_in_the_folder(folder: Path) -> Non
     bench.run(words(folder, "replaced", *only, vae="mini_kl"))
     assert not (folder / "replaced" / "own").exists()
     assert not (folder / "replaced" / "leaderboard.png").exists()
+
+
+@pytest.mark.blackbox
+def test_a_lack_of_memory_is_no_property_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ["vaes.mini_kl.precisions=[float32,bfloat16]", "limit=4", "costs=false", "stage=tabulate"]
+    with monkeypatch.context() as patched:
+        patched.setattr(finite, "image_of", lambda method, batch: lacking())
+        assert main(words(tmp_path, "out", *few, vae="mini_kl")) == 1
+    assert board(tmp_path, "out")["reason"].str.startswith("out of memory").all()
+    bench.run(words(tmp_path, "out", *few, vae="mini_kl"))
+    assert board(tmp_path, "out")["psnr"].notna().all()
+
+
+def lacking() -> None:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
 
 
 @pytest.mark.blackbox
