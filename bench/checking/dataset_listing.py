@@ -18,10 +18,11 @@ from bench.data.items import Picture, Pictures
 from bench.data.listing import few
 from bench.data.pictures import size_of
 from bench.data.prepared import MOST_BROKEN, refuse_invalid
+from bench.data.squaring import check_squaring
 from bench.errors import BadInputError
 from bench.runtime.defaults import with_defaults
 
-__all__ = ["Listing", "Traits", "adapter_of", "list_pictures", "traits_of"]
+__all__ = ["Listing", "Traits", "adapter_of", "check_fit", "list_pictures", "traits_of"]
 
 
 PICTURES = "dataset.pictures"
@@ -111,6 +112,27 @@ def traits_of(dataset: Mapping[str, Any]) -> Traits:
             return Traits(str(adapter.masks), bool(adapter.pictured), str(adapter.dataset), str(adapter.split))
     except BadInputError:  # `list_pictures` reports it
         return Traits()
+
+
+def check_fit(dataset: Mapping[str, Any]) -> None:
+    """Check that the way to make pictures square suits the adapter of a data set, which need not exist yet.
+
+    Nothing is checked if the adapter cannot be created without the objects in its arguments.
+
+    Args:
+        dataset: value of the configuration key `dataset`, as plain data.
+
+    Raises:
+        BadInputError: `dataset.fit`, `dataset.filter` or `dataset.crop_offset` has a value that is not allowed or does
+            not suit the adapter.
+    """
+    check_squaring(dataset)
+    try:
+        pictures = make({**dataset["pictures"], "_recursive_": False}, PICTURES)
+    except BadInputError:  # `list_pictures` reports it
+        return
+    with named(PICTURES, "an object that lists pictures"):
+        adjusted(with_defaults(pictures, Pictures), dataset)
 
 
 def _has_target(node: Any) -> bool:

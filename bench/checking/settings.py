@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.checking.dataset_listing import check_fit
 from bench.config.instantiate import check_targets, require_target
 from bench.config.schema import Row, TableSpec
 from bench.data.masks import preset
-from bench.data.squaring import check_squaring
 from bench.errors import BadInputError
 from bench.generation.local_files import located
 from bench.metrics.names import MetricName
@@ -81,7 +81,7 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
         raise BadInputError(f"profile.masks: {error}") from error
     require_target(nodes["generator"], "generator", given=("device",))
     require_target(nodes["dataset"]["pictures"], "dataset.pictures")
-    check_squaring(nodes["dataset"])
+    check_fit(nodes["dataset"])
     check_targets(nodes["profile"]["datasets"], "profile.datasets")
     for name, measure in nodes["metrics"]["measures"].items():
         require_target(measure["measure"], f"metrics.measures.{name}.measure")

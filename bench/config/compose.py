@@ -598,6 +598,11 @@ def _validate(config: ComposedConfig) -> None:
 def _validate_vae(key: str, vae: VaeSpec) -> None:
     if not vae.path.strip():
         raise BadInputError(f"{key}.path: expected a folder, found an empty text")
+    if vae.space and not re.fullmatch(r"\w[\w.-]*", vae.space):
+        raise BadInputError(
+            f"{key}.space: expected a name of letters, digits, '.', '_' and '-' that begins with a letter or a digit, "
+            f"because it is also the name of a folder, found {vae.space}"
+        )
     for precision in vae.precisions:
         _one_of(f"{key}.precisions", precision, PRECISIONS)
     if not vae.precisions or len(set(vae.precisions)) < len(vae.precisions):

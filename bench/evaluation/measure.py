@@ -36,7 +36,7 @@ from bench.runtime.progress import Progress
 from bench.store import Fact, content_key, lease, mark_store
 from bench.tables.verdicts import PAPER
 
-__all__ = ["MeasuredRun", "Stages", "check", "check_data", "missing", "prepare", "run_stages"]
+__all__ = ["MeasuredRun", "Stages", "check", "check_data", "load", "missing", "prepare", "run_stages"]
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ def load(setup: Setup) -> None:
         except BadInputError as error:
             errors.append(str(error))
     if errors:
-        raise BadInputError("\n".join(errors))
+        raise BadInputError("\n".join(dict.fromkeys(errors)))
 
 
 def _try_contracts(setup: Setup) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +24,16 @@ from bench.checking.estimate import total
 from bench.checking.inspection import Problem, merged
 from bench.checking.report import report
 from bench.checking.settings import check_settings
+from bench.checking.shared_spaces import SharedSpace
 from bench.config.experiment_configs import LeaderboardConfig, TableConfig
 from bench.config.overrides import command
-from bench.config.schema import PRECISIONS, Row
+from bench.config.schema import PRECISIONS, STAGES, Row
 from bench.errors import BadInputError
 from bench.evaluation.finite import rows_without_finite_images
+from bench.evaluation.measure import load
 from bench.evaluation.setup import Setup
 from bench.experiments.table import TableExperiment
-from bench.models.autoencoders import takes_mask
+from bench.models.autoencoders import LatentSpace, described_space, imitates, takes_mask
 from bench.reporting.figures import draw_tradeoff
 from bench.reporting.index import Entry, Index, index_page
 from bench.reporting.page import first_line
@@ -40,7 +43,7 @@ from bench.results.stamps import RESULTS, read_stamps, unlike
 from bench.results.write import run_facts, write_run
 from bench.runtime.files import read_if_there, write_atomically, write_json
 from bench.runtime.text import csv_text, one_line
-from bench.sweeps.jobs import Job, run_job
+from bench.sweeps.jobs import JOB, Job, run_job
 from bench.tables.grid import markdown, print_grid, terminal
 from bench.tables.leaderboard import COSTS, LatentSizes, LeaderboardRow, leaderboard_frame, leaderboard_grids
 from bench.tables.published_decoders import (
@@ -58,6 +61,8 @@ DECODED = "bench.generation.autoencoding.DecodedByAutoencoder"
 ENCODING = "bench.generation.autoencoding.EncodingGenerator"
 EXACT = PRECISIONS[0]
 """Precision of every encoder, and of the row with which the other rows of a space are compared."""
+FILES = ("leaderboard.csv", "leaderboard.md", "leaderboard.json", "leaderboard.png", "index.html")
+"""Names of the files that show all spaces."""
 DRAWN = ("parameters", "tera_flop", "seconds_per_image")
 """Costs against which the figure draws the quality."""
 
@@ -77,8 +82,8 @@ class Space:
     """The decoders of one latent space."""
 
     name: str
-    encoder: str
-    """Folder of the autoencoder whose encoder makes the latents. It is that of the first row of the space."""
+    shared: SharedSpace
+    """The autoencoders, and the one whose encoder makes the latents."""
     rows: Mapping[str, SpaceRow]
     declared: str
     """Name of the space in the configuration; empty if the name comes from the weights."""
@@ -91,11 +96,35 @@ class Leaderboard:
         """Set the configuration and the overrides of the command line.
 
         Raises:
-            BadInputError: there is no autoencoder.
+            BadInputError: there is no autoencoder; a space has no row in full precision; or names are not unique.
         """
         self.config, self.overrides = config, list(overrides)
         if not config.vaes:
             raise BadInputError("vae: expected a list of at least one autoencoder, found an empty list")
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Require that every space has a row in full precision, and that names of spaces and rows are unique."""
+        vaes, owners = self.config.vaes, dict[str, str]()
+        declared = {spec.space for spec in vaes.values()}
+        for name, spec in vaes.items():
+            if name in declared and not spec.space and spec.encoder is None:
+                raise BadInputError(
+                    f"vaes.{name}.space: expected the name of a space, because another autoencoder declares the space "
+                    f"{name}, found no value"
+                )
+        for space in self.spaces.values():
+            if not self._exact(space):
+                raise BadInputError(
+                    f"vaes.{space.shared.source}.precisions: expected {EXACT} among the precisions of the space "
+                    f"{space.name}, because its other rows are compared with it, found none"
+                )
+            for key, row in space.rows.items():
+                if owners.setdefault(key, row.vae) != row.vae:
+                    raise BadInputError(
+                        f"vaes: expected names that give each row a name of its own, found the row {key} of both "
+                        f"{owners[key]} and {row.vae}"
+                    )
 
     @cached_property
     def spaces(self) -> dict[str, Space]:
@@ -109,15 +138,15 @@ class Leaderboard:
         members: dict[str, list[str]] = {}
         for name, spec in vaes.items():
             members.setdefault(spec.space or paths.get(spec.encoder or "", name), []).append(name)
-        return {
-            space: Space(
-                space,
-                vaes[names[0]].encoder or vaes[names[0]].path,
-                {key: row for name in names for key, row in self._rows(name).items()},
-                vaes[names[0]].space,
-            )
-            for space, names in members.items()
-        }
+        return {space: self._space(space, names) for space, names in members.items()}
+
+    def _space(self, space: str, names: Sequence[str]) -> Space:
+        """Return a space. Its latents come from its first autoencoder that does not imitate an unnamed one."""
+        vaes = {name: self.config.vaes[name] for name in names}
+        own = (name for name, spec in vaes.items() if spec.encoder is not None or not imitates(spec.path))
+        source = next(own, names[0])
+        rows = {key: row for name in names for key, row in self._rows(name).items()}
+        return Space(space, SharedSpace(vaes, source), rows, vaes[source].space)
 
     def _rows(self, name: str) -> dict[str, SpaceRow]:
         """Return the rows of one autoencoder: one for each precision, with the mask and without it if it takes one.
@@ -159,7 +188,7 @@ class Leaderboard:
             title=f"Decoders of the latent space {space.name}. {config.table.title}",
             reference=exact[0] if exact else None,
         )
-        generator = {"_target_": ENCODING, "autoencoder": _autoencoder(space.encoder, space.declared)}
+        generator = {"_target_": ENCODING, "autoencoder": _autoencoder(str(space.shared.encoder), space.declared)}
         changed: dict[str, Any] = {
             "name": f"{config.name}_{space.name}",
             "out": None if out is None else str(out / space.name),
@@ -186,7 +215,17 @@ class Leaderboard:
         for setup in self._setups.values():
             check_settings(setup.resolved, setup.spec, setup.rows)
         shared = next(iter(self._setups.values())).inspect(("dataset", "metrics"))
-        return merged([*vae_problems(self.config.vaes), *shared.problems])
+        problems = merged([*vae_problems(self.config.vaes), *shared.problems])
+        return problems or [*self._unfit(), *(one for space in self.spaces.values() for one in space.shared.problems())]
+
+    def _unfit(self) -> Iterator[Problem]:
+        """Yield a problem for each space whose encoder cannot encode pictures of the profile's resolution."""
+        resolution = self.config.profile.resolution
+        for space in self.spaces.values():
+            divisor = self._described(space).divisor
+            if resolution % divisor:
+                said = f"expected pictures whose side is a multiple of {divisor}, found profile.resolution={resolution}"
+                yield Problem(str(space.shared.encoder), said, (f"vaes.{space.shared.source}.path",))
 
     def run(self) -> Results:
         """Measure the table of every space, and write the table across spaces.
@@ -203,15 +242,20 @@ class Leaderboard:
         if self.config.stage == "check":
             return self._check()
         world = next(iter(self._setups.values())).world
+        self._load()
         out = open_out(self.config) if world.is_main_process else None
+        if out is not None:
+            self._remove_earlier(out)
         results: dict[str, Results] = {}
         reasons: dict[str, str] = {}
         for name, space in self.spaces.items():
             print(f"\n{name}", flush=True)
 
             def measure(words: list[str], space: Space = space) -> Results:
-                reasons.update(self._unusable(space))
-                usable = [row for row in space.rows if row not in reasons]
+                usable = self._exact(space)
+                if STAGES.index(self.config.stage) >= STAGES.index("score"):
+                    reasons.update(self._unusable(space))
+                    usable = [row for row in space.rows if row not in reasons]
                 return TableExperiment(self.table_config(space, usable, out), words).run()
 
             results[name] = run_job(measure, Job(name, {"space": name}, self.overrides), out)
@@ -221,6 +265,31 @@ class Leaderboard:
         worst = max(result.status for result in results.values())
         failed = [name for name, result in results.items() if result.status]
         return Results(out or Path(), worst, f"failed spaces: {', '.join(failed)}" if failed else "")
+
+    def _load(self) -> None:
+        """Load the networks of each space in turn, so that wrong weights are found before anything is measured.
+
+        Raises:
+            BadInputError: networks do not load. The message has each error on a line.
+        """
+        errors = []
+        for space in self.spaces.values():
+            setup = self._setup(space, self._exact(space))
+            try:
+                load(setup)
+                assert setup.facts  # the store keeps them, so that the next run loads nothing
+            except BadInputError as error:
+                errors.append(str(error))
+        if errors:
+            raise BadInputError("\n".join(dict.fromkeys(errors)))
+
+    def _remove_earlier(self, out: Path) -> None:
+        """Remove the tables of an earlier leaderboard in the same folder, and its spaces that this one lacks."""
+        for name in FILES:
+            (out / name).unlink(missing_ok=True)
+        for file in out.glob(f"*/{JOB}"):
+            if file.parent.name not in self.spaces and "space" in read_if_there(file).get("chosen", {}):
+                shutil.rmtree(file.parent)
 
     @cached_property
     def _setups(self) -> dict[str, Setup]:
@@ -276,7 +345,7 @@ class Leaderboard:
         write_json(
             out / "leaderboard.json",
             {
-                "rows": json.loads(table.to_json(orient="records")),
+                "rows": json.loads(table.to_json(orient="records", double_precision=15)),
                 "published": [asdict(verdict) for verdict in verdicts],
                 "protocol": self._protocol(out, results),
                 "notes": notes,
@@ -340,11 +409,12 @@ class Leaderboard:
         return list(judge_published(published_values(), measured, protocol.get("fields") or {}))
 
     def _sizes(self, name: str) -> LatentSizes:
-        setup = self._setups[name]
-        shape = setup.facts["generator"]["latent_shape"]
-        assert shape is not None  # `EncodingGenerator` declares it
-        channels, height, _ = shape
-        return LatentSizes(name, channels, round(self.config.profile.resolution / height))
+        space = self._described(self.spaces[name])
+        return LatentSizes(name, space.channels, space.factor)
+
+    @staticmethod
+    def _described(space: Space) -> LatentSpace:
+        return described_space(space.shared.encoder, space=space.declared)
 
     def _entry(self, out: Path, name: str, result: Results) -> Entry:
         link = f"{name}/{REPORT}" if (out / name / REPORT).is_file() else None
@@ -371,7 +441,7 @@ class Leaderboard:
             reason = unlike(stamps[name], stamps[done[0]])
             if reason is not None:
                 notes.append(f"The numbers of {name} cannot be compared with those of {done[0]}: {reason}")
-        return notes
+        return [*notes, *(note for name in results for note in self.spaces[name].shared.notes())]
 
 
 def _autoencoder(path: str, space: str, encoder: str | None = None) -> dict[str, Any]:

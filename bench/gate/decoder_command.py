@@ -86,6 +86,7 @@ def main(arguments: list[str]) -> int:
     # The following modules import torch, which takes seconds.
     from bench.gate.decoders import DecoderSettings, DecoderUse, compare_decoders
     from bench.gate.report import print_outcome
+    from bench.results.out_folder import check_writable
     from bench.runtime.files import write_json
 
     try:
@@ -101,12 +102,15 @@ def main(arguments: list[str]) -> int:
             measures=given.measures,
             device=given.device,
         )
+        if given.json is not None:
+            check_writable(str(given.json.parent), "--json")
         found = compare_decoders(given.old, given.new, settings)
         if given.json is not None:
             try:
+                given.json.parent.mkdir(parents=True, exist_ok=True)
                 write_json(given.json, found.as_json())
             except OSError as error:
-                raise BadInputError(f"expected a file that can be written, found {error}") from None
+                raise BadInputError(f"--json: expected a file that can be written, found an error: {error}") from None
         print_outcome(found.outcome, terminal(), passed=True)
     except BadInputError as error:
         print(printable(f"asymbench gate-decoder: {error}"), file=sys.stderr)

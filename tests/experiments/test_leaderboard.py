@@ -11,11 +11,13 @@ from diffusers import AutoencoderKL
 
 import bench
 from bench.cli import main
+from bench.evaluation import finite
 from tests.helpers.commands import refused
 
 ITEMS = 10
 THREE = "mini_kl,mini_base,own"
 MINI = Path(bench.__file__).parent / "assets" / "mini"
+FIRST_STAGE = MINI / "inpainting" / "vae"
 
 
 def words(folder: Path, out: str, *extra: str, vae: str = "mini_kl,mini_base") -> list[str]:
@@ -130,6 +132,10 @@ def test_the_gate_passes_for_the_same_leaderboard(folder: Path, capsys: pytest.C
         (["vaes.mini_kl.precisions=[int8]"], "vaes.mini_kl.precisions"),
         (["vaes.mini_kl.path=/nowhere"], "/nowhere"),
         (["vaes.mini_base.space=sdxl"], "sdxl"),
+        (["vaes.mini_base.space=../escaped"], "vaes.mini_base.space: expected a name of letters"),
+        (["vaes.mini_kl.precisions=[float16]", "vae=[mini_kl]"], "vaes.mini_kl.precisions: expected float32"),
+        (["dataset.crop_offset=3"], "dataset.crop_offset: expected 0, because only dataset.fit=crop"),
+        (["profile.resolution=62"], "expected pictures whose side is a multiple of 4, found profile.resolution=62"),
     ],
 )
 def test_bad_input_is_refused_with_one_message(
@@ -138,6 +144,86 @@ def test_bad_input_is_refused_with_one_message(
     message = refused(words(tmp_path, "out", *extra), capsys)
     assert said in message
     assert not (tmp_path / "out").exists()
+
+
+def variant(folder: Path, name: str, **settings: object) -> Path:
+    """Save an autoencoder with the sizes of the mini first stage but random weights, and return its folder."""
+    torch.manual_seed(1)
+    config = {**AutoencoderKL.load_config(FIRST_STAGE), **settings}
+    AutoencoderKL.from_config(config).save_pretrained(folder / name)
+    return folder / name
+
+
+@pytest.mark.blackbox
+def test_a_space_has_only_the_latents_of_one_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random, scaled = variant(tmp_path, "random"), variant(tmp_path, "scaled", scaling_factor=0.5)
+    other = f"expected an encoder with the weights of {FIRST_STAGE}"
+    for path, said in ((random, other), (scaled, "expected latents like those of vaes.mini_kl")):
+        own = ["vaes.own.space=mini-kl", f"vaes.own.path={path}"]
+        message = refused(words(tmp_path, "out", *own, vae="mini_kl,own"), capsys)
+        assert f"vaes.own.space: {path}: {said}" in message
+    message = refused(words(tmp_path, "out", f"vaes.mini_base.encoder={random}"), capsys)
+    assert f"vaes.mini_base.space: {random}: {other}" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+def test_names_that_mean_two_things_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "vae").mkdir()
+    for name in ("mini_kl_bfloat16", "mini-kl"):
+        text = f"# @package vaes.{name}\nlabel: x\npath: {FIRST_STAGE}\n"
+        (tmp_path / "vae" / f"{name}.yaml").write_text(text)
+    more = ["--config-dir", str(tmp_path)]
+    message = refused([*words(tmp_path, "out", vae="mini_kl,mini_kl_bfloat16"), *more], capsys)
+    assert "found the row mini_kl_bfloat16 of both mini_kl and mini_kl_bfloat16" in message
+    message = refused([*words(tmp_path, "out", vae="mini_kl,mini-kl"), *more], capsys)
+    assert "vaes.mini-kl.space: expected the name of a space, because another autoencoder declares" in message
+
+
+@pytest.mark.blackbox
+def test_weights_of_the_last_space_are_read_before_the_first_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = variant(tmp_path, "broken")
+    network = AutoencoderKL.from_pretrained(broken)
+    network.decoder.conv_out.bias.data[0] = float("nan")
+    network.save_pretrained(broken)
+    assert main(words(tmp_path, "out", f"vaes.own.path={broken}", vae="mini_kl,own")) == 2
+    message = capsys.readouterr().err
+    assert message.count("found NaN or infinite weights in decoder.conv_out.bias") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+def test_nothing_of_another_leaderboard_stays_in_the_folder(folder: Path) -> None:
+    bench.run(words(folder, "replaced", *another(folder), vae="mini_kl,own"))
+    assert (folder / "replaced" / "leaderboard.png").is_file()
+    only = ["vaes.mini_kl.precisions=[float32]", "costs=false", "stage=tabulate", "overwrite=true"]
+    bench.run(words(folder, "replaced", *only, vae="mini_kl"))
+    assert not (folder / "replaced" / "own").exists()
+    assert not (folder / "replaced" / "leaderboard.png").exists()
+
+
+@pytest.mark.blackbox
+def test_a_lack_of_memory_is_no_property_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ["vaes.mini_kl.precisions=[float32,bfloat16]", "limit=4", "costs=false", "stage=tabulate"]
+    with monkeypatch.context() as patched:
+        patched.setattr(finite, "image_of", lambda method, batch: lacking())
+        assert main(words(tmp_path, "out", *few, vae="mini_kl")) == 1
+    assert board(tmp_path, "out")["reason"].str.startswith("out of memory").all()
+    bench.run(words(tmp_path, "out", *few, vae="mini_kl"))
+    assert board(tmp_path, "out")["psnr"].notna().all()
+
+
+def lacking() -> None:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+
+@pytest.mark.blackbox
+def test_the_stage_prepare_encodes_nothing(tmp_path: Path) -> None:
+    bench.run(words(tmp_path, "out", "stage=prepare", vae="mini_kl"))
+    assert (tmp_path / "store" / "items").is_dir()
+    assert not (tmp_path / "store" / "latents").exists()
 
 
 @pytest.mark.blackbox
@@ -156,7 +242,7 @@ def test_a_decoder_trained_for_16_channels_copies_known_pixels_better_than_the_v
     places = [f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}", "device=cpu"]
     sizes = "profile.decoder_sizes.channels=[16,32,64,64]"
     start = [f"first_stage={first_stage}", f"start={MINI / 'kl16_vanilla'}", sizes, "training.steps=300"]
-    bench.run(["experiment=train_decoder", "decoder=base", "generator=null", *start, *places, f"out={trained}"])
+    bench.run(["experiment=train_decoder", "decoder=base", *start, *places, f"out={trained}"])
     own = [f"vaes.own.path={trained / 'decoder'}", f"vaes.own.encoder={first_stage}", "vaes.own.space=mini-kl16"]
     board_words = ["experiment=leaderboard", "vae=[mini_kl16,own]", "limit=128", "stage=tabulate", *own, *places]
     bench.run([*board_words, f"out={tmp_path / 'board'}"])

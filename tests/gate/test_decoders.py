@@ -289,9 +289,10 @@ def test_the_json_file_has_every_number_and_the_settings(tmp_path: Path, capsys:
     assert written["use"]["new"] == {"precision": "bfloat16", "tile": None, "compile": None}
     assert {one["metric"] for one in written["comparisons"]} == set(DECODERS)
     assert written["psnr_between"] > 40
-    missing = tmp_path / "missing" / "gate.json"
-    assert ends(capsys, VAE, VAE, *QUICK, "--json", missing)[0] == BAD_INPUT
-    assert not missing.exists()
+    blocked = file / "gate.json"
+    status, shown = ends(capsys, VAE, VAE, *QUICK, "--json", blocked)
+    assert status == BAD_INPUT
+    assert f"--json: expected a folder, found the file {file}" in shown
 
 
 def test_pictures_of_a_folder_are_squares_in_the_order_of_their_names(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from bench.config.opened_files import only_pickled, opened_weights
 from bench.errors import BadInputError
 from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder, require_latents_of
 from bench.models.autoencoders.autoencoder import Autoencoder
+from bench.models.autoencoders.encoders import ENCODING_PARTS
 from bench.models.autoencoders.space import KNOWN, LatentSpace, alike, known_name
 from bench.models.autoencoders.trained_space import require_trained_space
 from bench.models.checkpoints import OWN, check_decoder, load_decoder, network_settings
@@ -29,6 +30,7 @@ from bench.runtime.text import few
 __all__ = [
     "adapted",
     "described_space",
+    "imitates",
     "load_autoencoder",
     "require_finite",
     "require_whole_shards",
@@ -143,6 +145,17 @@ def takes_mask(path: str | Path) -> bool:
     settings = network_settings(Path(path))
     kind = settings.get("_class_name")
     return kind == ASYMMETRIC or (kind == OWN and bool(settings.get("conditioned")))
+
+
+def imitates(path: str | Path) -> bool:
+    """Return True if the folder's network was trained on the latents of another autoencoder. Weights are not read.
+
+    The result is False if the folder has no `config.json`, or one that names no known class.
+    """
+    if not (Path(path) / "config.json").is_file():
+        return False
+    adapter = ADAPTERS.get(str(network_settings(Path(path)).get("_class_name")))
+    return adapter is not None and adapter.imitates
 
 
 def _without_weights(path: Path, kind: str) -> Any:
@@ -354,7 +367,7 @@ def _name_of_weights(network: Any) -> str:
     """Return a name for the space of an encoder, made from its weights, such as `space-1f0c5a2b`."""
     digest = hashlib.sha256()
     for name, values in sorted(network.state_dict().items()):
-        if name.split(".")[0] in ("bn", "encoder", "quant_conv", "quantize"):
+        if name.split(".")[0] in ENCODING_PARTS:
             digest.update(name.encode())
             digest.update(values.detach().cpu().contiguous().numpy().tobytes())
     return f"space-{digest.hexdigest()[:8]}"
