@@ -179,7 +179,7 @@ def _slots(base: type) -> list[str]:
 def _tensor(value: Tensor, where: str) -> Iterator[Any]:
     if value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
         raise UnidentifiableError(
-            f"{where} is a tensor whose values cannot be read from memory: it is sparse, quantised or on the device meta"
+            f"{where} is a tensor whose values cannot be read from memory: it is sparse, quantised or on meta"
         )
     content = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
     yield str(value.dtype)

@@ -54,6 +54,8 @@ def option(group: str, name: str) -> list[str]:
         return ["baseline=predictions", "baseline.root=pictures"]
     if group == "metrics" and name == "score":
         return ["profile=paper", "metrics=score"]
+    if group == "vae" and name == "own":
+        return ["vae=[own]", "vaes.own.path=DIR"]
     if group == "metrics":
         return [f"profile={name}"]  # whose own they are
     return [f"{group}={name}"]
@@ -139,7 +141,7 @@ BAD = [
     (["+metrics.foo=1"], ["metrics.foo", "measures"]),
     (["rows.base_mask.method.conditioned=no"], ["rows.base_mask.method.conditioned", "expected bool", "no"]),
     (["profile.fid_minimum=1"], ["profile.fid_minimum", "2 or more"]),
-    (["~rows.base_mask.method._target_"], ["rows.base_mask.method._target_", "found none"]),
+    (["~rows.base_mask.method._target_"], ["rows.base_mask.method._target_", "found no such name"]),
     (["rows.base_mask.labl=x"], ["rows.base_mask.labl", "label"]),
     (["+rows.base_mask.labl=x"], ["rows.base_mask.labl", "label"]),
     (["generator.stepss=3"], ["generator.stepss", "guidance_scale"]),
@@ -169,7 +171,7 @@ BAD = [
     (["metrics.tasks.inpainting=[images,nonsense]"], ["metrics.tasks.inpainting", "nonsense", "known_region"]),
     (["controls=[nonsense]"], ["controls", "nonsense", "hole_only", "budget"]),
     (["batch_size=many"], ["batch_size", "auto", "many"]),
-    (["row=[comodgan]"], ["row", "at least one row to measure"]),
+    (["row=[comodgan]"], ["row", "at least one row that is measured"]),
     (["table.columns=[fid,beauty]"], ["table.columns", "beauty", "pre_error"]),
     (["rows.base_mask.published={2: Theirs}"], ["rows.base_mask.published.2", "Theirs", "StableDiffusion"]),
     (["limit=${nonsense}"], ["limit", "nonsense"]),
