@@ -32,6 +32,11 @@ PARTS = (
     "large_x2",
     "base_concat",
     "large_concat",
+    "vq_first_stage",
+    "tiny",
+    "kl16_first_stage",
+    "kl16_vanilla",
+    "kl16_base",
 )
 SHIPPED = tuple(part for part in PARTS if part not in ("first_stage", "vanilla"))
 COUNTS = {

@@ -233,7 +233,7 @@ def test_an_unknown_class_is_refused_with_the_known_ones(folders: dict[str, Path
 def test_a_missing_part_is_named(copy: Callable[[str], Path], name: str, part: str) -> None:
     folder = copy(name)
     shutil.rmtree(folder / part)
-    with pytest.raises(BadInputError, match=rf"^generator\.pipeline: .*{name}: expected a file {part}/\w+\.json, "):
+    with pytest.raises(BadInputError, match=rf"^generator\.pipeline: .*{name}: expected the file {part}/\w+\.json, "):
         generator(folder)
 
 
@@ -253,7 +253,7 @@ def test_a_missing_tokenizer_is_named(copy: Callable[[str], Path], name: str, wa
 def test_weights_that_are_not_finite_are_refused(copy: Callable[[str], Path], name: str, part: str) -> None:
     folder = copy(name)
     nan_weights(folder / part)
-    with pytest.raises(BadInputError, match=rf"/{part}: expected finite weights, found NaN or infinite ones in "):
+    with pytest.raises(BadInputError, match=rf"/{part}: expected finite weights, found NaN or infinite weights in "):
         generator(folder)
 
 

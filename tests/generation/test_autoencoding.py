@@ -107,7 +107,7 @@ def test_only_the_decoder_is_counted(tmp_path: Path) -> None:
     [
         ({"precision": "int8"}, "precision: expected one of float32, bfloat16, float16, found int8"),
         ({"masked": True}, "masked=true: expected a decoder that takes a mask"),
-        ({"space": "sdxl"}, "space: expected latents of sd1x, found those of sdxl"),
+        ({"space": "sdxl"}, "space: expected sd1x, the latent space of the decoder, found sdxl"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path: Path, arguments: dict[str, object], said: str) -> None:

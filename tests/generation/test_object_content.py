@@ -142,7 +142,10 @@ def local() -> type[nn.Module]:
         (changed(lambda module: setattr(module, "act", lambda z: z)), "the object.act"),
         (changed(lambda module: setattr(module, "act", own_function)), "may use variables outside the function"),
         (changed(lambda module: setattr(module, "generator", np.random.default_rng(0))), "the object.generator"),
-        (changed(lambda module: setattr(module, "held", torch.zeros(1, device="meta"))), "without plain values"),
+        (
+            changed(lambda module: setattr(module, "held", torch.zeros(1, device="meta"))),
+            "values cannot be read from memory",
+        ),
         (changed(lambda module: setattr(module, "held", np.array([object()]))), "an array of Python objects"),
         (changed(lambda module: setattr(module, "held", object())), "Python cannot see"),
     ],
