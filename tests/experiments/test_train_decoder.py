@@ -425,9 +425,7 @@ def test_a_decoder_is_trained_for_a_first_stage_of_another_space(
 def test_a_decoder_is_trained_on_the_latents_of_a_tiny_autoencoder(store: Path, tmp_path: Path) -> None:
     tiny_autoencoder("tiny").save_pretrained(tmp_path / "stage")
     run = in_space(store, tmp_path / "out", tmp_path / "stage", "start=null", levels=4)
-    with pytest.raises(
-        BadInputError, match=r"first_stage: the argument space: expected one of sd1, .*, found no value"
-    ):
+    with pytest.raises(BadInputError, match=r"first_stage: the argument space: .* sd1, .*, found no value"):
         bench.run(run)
     assert bench.run([*run, "first_stage_space=sd3"]).status == 0
     lineage = load_decoder(tmp_path / "out" / "decoder").lineage
