@@ -15,9 +15,9 @@ MINI = Path(bench.__file__).parent / "assets" / "mini"
 
 
 @pytest.mark.blackbox
-def test_all_weights_together_stay_under_40_megabytes_in_half_precision() -> None:
+def test_all_weights_together_stay_under_60_megabytes_in_half_precision() -> None:
     files = list(MINI.rglob("*.safetensors"))
-    assert 0 < sum(path.stat().st_size for path in files) < 40e6
+    assert 0 < sum(path.stat().st_size for path in files) < 60e6
     kinds = {tensor.dtype for path in files for tensor in load_file(path).values() if tensor.is_floating_point()}
     assert kinds == {torch.float16}
 

@@ -39,7 +39,7 @@ def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
 
 
 def test_an_error_in_a_loading_process_gives_one_message() -> None:
-    with pytest.raises(RunFailedError, match=r"died.*killed by signal: Killed.*workers=N"), named_workers():
+    with pytest.raises(RunFailedError, match=r"ended, .*killed by signal: Killed.*workers=N"), named_workers():
         raise RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed. ")
     with pytest.raises(RuntimeError, match="a bug"), named_workers():
         raise RuntimeError("a bug")

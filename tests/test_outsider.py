@@ -153,7 +153,7 @@ def test_a_metric_with_the_name_of_another_is_refused(folder: Path, capsys: pyte
     path.write_text(path.read_text().replace("  colour_cast:", "  psnr:"))
     assert run(the_command("colour_cast", "columns")) == 2
     assert (
-        "metrics.measures.colour_cast.metrics: expected a new name, found psnr, the name of another"
+        "metrics.measures.colour_cast.metrics: expected a name that no other metric has, found psnr"
         in capsys.readouterr().err
     )
 

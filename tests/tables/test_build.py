@@ -121,11 +121,11 @@ def test_the_printed_error_is_shown_beside_the_released_sum() -> None:
     ("spec", "rows", "words"),
     [
         (SPEC, {}, ["row:", "at least one"]),
-        (TableSpec(2, "t", ["fid", "beauty"]), ROWS, ["table.columns:", "beauty", *METRICS]),
-        (TableSpec(2, "t", ["fid"], readings=["pre_sum"]), ROWS, ["table.columns:", "pre_sum", *METRICS]),
+        (TableSpec(2, "t", ["fid", "beauty"]), ROWS, ["table.columns,", "beauty", *METRICS]),
+        (TableSpec(2, "t", ["fid"], readings=["pre_sum"]), ROWS, ["table.readings,", "pre_sum", *METRICS]),
         (SPEC, {"x": Row("X", {}, published={2: "Ours (huge)"})}, ["rows.x.published.2:", "(huge)", "Ours (base) w/o"]),
         (TableSpec(99, "t", ["fid"]), {"x": Row("X", {}, published={99: "A"})}, ["rows.x.published.99:", "Table 99"]),
-        (SPEC, {"x": Row("X", None, published={2: "StableDiffusion"})}, ["row:", "to measure"]),
+        (SPEC, {"x": Row("X", None, published={2: "StableDiffusion"})}, ["row:", "that is measured"]),
     ],
 )
 def test_settings_that_cannot_become_a_table_are_refused(
