@@ -92,11 +92,11 @@ def _problems(name: str, vae: VaeSpec) -> Iterator[Problem]:
     if not found:
         try:
             if vae.encoder is None and lacks_encoder(place):
-                said = (
+                reason = (
                     "expected also the folder of the autoencoder whose latents this decoder decodes, because the "
                     "folder contains no encoder, found no value"
                 )
-                yield Problem(vae.path, said, (f"vaes.{name}.encoder",))
+                yield Problem(vae.path, reason, (f"vaes.{name}.encoder",))
                 return
             described_space(place, space=vae.space, encoder=vae.encoder)
         except BadInputError as error:
