@@ -11,7 +11,7 @@ from bench.checking.required_paths import Need
 from bench.config.opened_files import opened_weights
 from bench.config.schema import HubFiles, VaeSpec
 from bench.errors import BadInputError
-from bench.models.autoencoders import described_space
+from bench.models.autoencoders import described_space, lacks_encoder
 
 __all__ = ["vae_asset", "vae_problems"]
 
@@ -91,6 +91,13 @@ def _problems(name: str, vae: VaeSpec) -> Iterator[Problem]:
     yield from found
     if not found:
         try:
+            if vae.encoder is None and lacks_encoder(place):
+                reason = (
+                    "expected also the folder of the autoencoder whose latents this decoder decodes, because the "
+                    "folder contains no encoder, found no value"
+                )
+                yield Problem(vae.path, reason, (f"vaes.{name}.encoder",))
+                return
             described_space(place, space=vae.space, encoder=vae.encoder)
         except BadInputError as error:
             yield Problem(vae.path, str(error).removeprefix(f"{place}: "), (asset.key,), asset)

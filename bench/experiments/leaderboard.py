@@ -134,10 +134,11 @@ class Leaderboard:
         autoencoder that its key `encoder` names, and otherwise has a space of its own.
         """
         vaes = self.config.vaes
-        paths = {spec.path: spec.space or name for name, spec in vaes.items() if spec.encoder is None}
+        folders = {Path(spec.path).resolve(): spec.space or name for name, spec in vaes.items() if spec.encoder is None}
         members: dict[str, list[str]] = {}
         for name, spec in vaes.items():
-            members.setdefault(spec.space or paths.get(spec.encoder or "", name), []).append(name)
+            of = folders.get(Path(spec.encoder).resolve(), name) if spec.encoder else name
+            members.setdefault(spec.space or of, []).append(name)
         return {space: self._space(space, names) for space, names in members.items()}
 
     def _space(self, space: str, names: Sequence[str]) -> Space:

@@ -176,7 +176,8 @@ def _read(folder: Path) -> _Publishable:
     below = sorted(path.parent.name for path in folder.glob(f"*/{RESULTS}"))
     if below and not (folder / RESULTS).exists():
         raise BadInputError(
-            f"{folder}: expected the folder of one table, found a folder of several runs: {', '.join(below)}"
+            f"{folder}: expected the folder of one table, found a folder of several runs: {', '.join(below)}; "
+            "choose one of them"
         )
     found = read_finished_run(folder)
     results, path = found.results, folder / RESULTS

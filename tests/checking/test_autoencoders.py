@@ -95,7 +95,9 @@ def test_a_decoder_whose_encoder_has_other_latents_is_named(tmp_path: Path) -> N
         "needs them, found 4 channels and the factor 2"
     ]
     (problem,) = said(replace(vae, encoder=None))
-    assert "contains only a decoder, found no such argument" in problem
+    assert "because the folder contains no encoder, found no value" in problem
+    text = report("leaderboard", vae_problems({"mine": replace(vae, encoder=None)}))
+    assert f"1. vaes.mine.encoder: {tmp_path / 'decoder'}: expected also the folder of the autoencoder" in text
 
 
 def test_an_encoder_that_two_decoders_lack_is_listed_once(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Tests of the leaderboard on shipped weights and few items."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,14 @@ def test_a_space_has_only_the_latents_of_one_encoder(tmp_path: Path, capsys: pyt
     message = refused(words(tmp_path, "out", f"vaes.mini_base.encoder={random}"), capsys)
     assert f"vaes.mini_base.space: {random}: {other}" in message
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+def test_a_relative_path_of_an_encoder_names_its_space(tmp_path: Path) -> None:
+    # A decoder without a row in float32 passes the check only in the space of an autoencoder that has such a row.
+    own = [f"vaes.own.path={MINI / 'base'}", "vaes.own.precisions=[bfloat16]"]
+    relative = f"vaes.own.encoder={os.path.relpath(FIRST_STAGE)}"
+    assert main(words(tmp_path, "out", *own, relative, "stage=check", vae="mini_kl,own")) == 0
 
 
 @pytest.mark.blackbox

@@ -2,7 +2,7 @@
 
 from bench.models.autoencoders.autoencoder import Autoencoder, Latents, padded
 from bench.models.autoencoders.encoders import same_encoder
-from bench.models.autoencoders.loading import described_space, imitates, load_autoencoder, takes_mask
+from bench.models.autoencoders.loading import described_space, imitates, lacks_encoder, load_autoencoder, takes_mask
 from bench.models.autoencoders.space import KNOWN, LatentSpace, alike
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "alike",
     "described_space",
     "imitates",
+    "lacks_encoder",
     "load_autoencoder",
     "padded",
     "same_encoder",

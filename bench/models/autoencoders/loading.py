@@ -31,6 +31,7 @@ __all__ = [
     "adapted",
     "described_space",
     "imitates",
+    "lacks_encoder",
     "load_autoencoder",
     "require_finite",
     "require_whole_shards",
@@ -145,6 +146,18 @@ def takes_mask(path: str | Path) -> bool:
     settings = network_settings(Path(path))
     kind = settings.get("_class_name")
     return kind == ASYMMETRIC or (kind == OWN and bool(settings.get("conditioned")))
+
+
+def lacks_encoder(path: str | Path) -> bool:
+    """Return True if a folder contains only a decoder in the layout `own`. Weights are not read.
+
+    Args:
+        path: folder of an autoencoder or a decoder, with a `config.json`.
+
+    Raises:
+        BadInputError: the folder has no `config.json`, or this file cannot be read.
+    """
+    return network_settings(Path(path)).get("_class_name") == OWN
 
 
 def imitates(path: str | Path) -> bool:
