@@ -381,6 +381,7 @@ class Leaderboard:
             print_grid(grid, "", console)
         for note in notes:
             print(one_line(note))
+        print(one_line(f"all columns: {out / 'leaderboard.md'}"))
         print(one_line(f"report: {out / 'index.html'}"))
 
     def _board_rows(self, out: Path, name: str, result: Results, reasons: Mapping[str, str]) -> list[LeaderboardRow]:
