@@ -20,7 +20,7 @@ __all__ = ["COSTS", "Cost", "LatentSizes", "LeaderboardRow", "leaderboard_frame"
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost of a row and the way to print it."""
+    """The way to print a cost, such as the time for an image: its title and its scale."""
 
     title: str
     scale: float
