@@ -10,8 +10,8 @@ Laplacian blending follows Burt and Adelson, "A multiresolution spline with appl
 OpenCV's image pyramids.
 
 Both ways compute on the CPU, in threads. Each thread handles one picture at a time. The factorisation and OpenCV's
-functions release Python's global interpreter lock. Meanwhile, a run therefore decodes and measures other rows on the
-device of the run.
+functions release Python's global interpreter lock. Therefore the run can decode and measure other rows on its device
+while the threads blend pictures.
 """
 
 from __future__ import annotations
@@ -138,10 +138,10 @@ class LaplacianBlend(Blend):
     """Laplacian blending of the wrapped method's image with the known pixels.
 
     Fine structures are mixed only near the hole's edge, and coarse structures over a wider area. Known pixels near the
-    hole therefore change, and with more levels, known pixels further away change too. The error over known pixels shows
-    this cost. The true pixels of the hole are not used. In the hole, the difference between the true and the painted
-    picture is estimated from the known pixels around the hole. The estimate comes from a coarser level of the pyramid
-    at positions that are far from any known pixel.
+    hole therefore change. With more levels, known pixels further away change too. The error over known pixels includes
+    these changes. The true pixels of the hole are not used. In the hole, the difference between the true and the
+    painted picture is estimated from the known pixels around the hole. At positions that are far from any known pixel,
+    the estimate comes from a coarser level of the pyramid.
     """
 
     def __init__(self, of: Method, *, levels: int | None = None) -> None:

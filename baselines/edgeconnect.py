@@ -81,8 +81,8 @@ def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         hole: B×1×H×W, true in the hole.
 
     Returns:
-        Two tensors B×1×H×W on the CPU, in float64. The first contains the grey pictures in [0, 1], with the pixels of
-            the hole. The second is 1 at edges and 0 elsewhere. It is 0 in the hole and next to the hole.
+        Two tensors B×1×H×W on the CPU, in float64. The first contains the grey pictures in [0, 1], and the hole is not
+            removed from them. The second is 1 at edges and 0 elsewhere. It is 0 in the hole and next to the hole.
     """
     pictures = image.permute(0, 2, 3, 1).double().cpu().numpy()
     known = ~hole[:, 0].cpu().numpy()

@@ -89,7 +89,8 @@ def survey(folder: Path, ids: Sequence[str], resolution: int) -> Survey:
 def candidates(folder: Path, item: str) -> list[Path]:
     """Return the existing files that may be the picture of an item.
 
-    `file_stem` converts the id to a file name. The name may end as in `ENDINGS`, followed by an entry of `SUFFIXES`.
+    The name of such a file consists of the result of `file_stem` for the id, one ending in `ENDINGS`, and one suffix in
+    `SUFFIXES`.
 
     Args:
         folder: folder of the pictures.

@@ -56,7 +56,7 @@ def read_program_tensors(path: Path) -> dict[str, Tensor]:
 
 
 class _Part:
-    """A module of the program, which is reduced to the module's attributes."""
+    """A container that replaces one module of the program. It holds only the attributes of this module."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.attributes = dict(state)

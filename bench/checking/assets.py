@@ -19,9 +19,9 @@ FILE = Path(__file__).with_suffix(".yaml")
 
 @dataclass(frozen=True)
 class Download:
-    """A source from which a program may download an asset.
+    """The address from which a program may download an asset.
 
-    The source is either one file at `url`, or the repository `hub` of the Hugging Face hub at the commit `revision`.
+    The address is either one file at `url`, or the repository `hub` of the Hugging Face hub at the commit `revision`.
     """
 
     url: str | None = None

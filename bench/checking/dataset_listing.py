@@ -54,7 +54,7 @@ class Traits:
 
 
 def adapter_of(dataset: Mapping[str, Any], **changed: Any) -> Pictures:
-    """Create the adapter that a data set's configuration describes, with its way to make pictures square.
+    """Create the adapter that a data set's configuration describes. Pictures are made square as the configuration says.
 
     Args:
         dataset: value of the configuration key `dataset`, as plain data.
@@ -115,9 +115,10 @@ def traits_of(dataset: Mapping[str, Any]) -> Traits:
 
 
 def check_fit(dataset: Mapping[str, Any]) -> None:
-    """Check that the way to make pictures square suits the adapter of a data set, which need not exist yet.
+    """Check the settings of the way to make pictures square, alone and together with the adapter of a data set.
 
-    Nothing is checked if the adapter cannot be created without the objects in its arguments.
+    The data set need not exist yet. If the adapter cannot be created without the objects in its arguments, the settings
+    are only checked alone.
 
     Args:
         dataset: value of the configuration key `dataset`, as plain data.

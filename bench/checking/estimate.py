@@ -74,7 +74,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Planned:
-    """The items and the latents that a run will save in the store."""
+    """The number and size of a planned run's items, and texts that show which runs share their items or latents."""
 
     work: Work
     items: str
@@ -130,7 +130,8 @@ class Trial:
             found: data of the trial from the store; None if the store has no such data.
 
         Returns:
-            The trial. None if `found` is None, lacks a field or has a number that is not 0 or more.
+            The trial. None if `found` is None, if a field is missing, or if a field except `device` is negative or is
+                not a number.
         """
         try:
             trial = cls(**{field.name: (found or {})[field.name] for field in fields(cls)})
@@ -300,7 +301,7 @@ def hindsight(remembered: Mapping[str, Any] | None, taken: Taken) -> str | None:
     """Return a sentence that compares the time and memory of a finished run with the estimate for this run.
 
     Args:
-        remembered: data of the trial and, under `when`, its date, from the store; None if there was no trial.
+        remembered: data of the trial from the store, with their date under `when`; None if there was no trial.
         taken: time and memory that the run needed.
 
     Returns:

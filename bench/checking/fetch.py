@@ -122,9 +122,10 @@ def _download(asset: Asset, target: Path) -> None:
 def _download_file(url: str, sha256: str | None, target: Path) -> None:
     """Download a file to the path `target`.
 
-    The bytes of an interrupted download are kept. If there was none, the bytes of a file at `target` are kept. Only
-    the remaining bytes are then downloaded if the server can send them alone. If the completed file does not have the
-    expected SHA-256, or if `sha256` is None, the file is downloaded once more from its beginning.
+    If an interrupted download has left bytes, they are kept, and only the remaining bytes are downloaded. If no such
+    bytes exist, the bytes of a file at `target` are used in this way. A server that cannot send the remaining bytes
+    alone sends the whole file. A file that was completed from kept bytes is downloaded once more from its beginning if
+    it does not have the expected SHA-256, or if `sha256` is None.
 
     Args:
         url: address of the file.

@@ -173,7 +173,8 @@ def _not_found(place: str, *, hub: bool) -> str:
     """Return the description of a path that does not exist.
 
     The path may look like an id of the Hugging Face hub, such as `owner/name`. If the files of this id are in the local
-    cache, the description also names their folder. If they are not, and `hub` is True, it says how to download them.
+    cache, the description also names their folder. If the files are not in the cache, the description says how to
+    download them, but only if `hub` is True.
 
     Args:
         place: the path, or an id of the hub.
@@ -428,7 +429,7 @@ def _sha256(path: Path, changed: int) -> str:
 
     Args:
         path: path of the file.
-        changed: time of the file's last change in nanoseconds. It is a key of the cache. After a change of the file,
-            the time is different, and the hash is computed again.
+        changed: time of the file's last change in nanoseconds. A cached hash is used only for an equal time, so that
+            the hash of a changed file is computed again.
     """
     return file_sha256(path)

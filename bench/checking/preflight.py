@@ -38,8 +38,9 @@ ROOTS = {
 def check_cheaply(config: RunConfig, overrides: Sequence[str]) -> None:
     """Check what can be checked quickly: the device, the folder for temporary files, and the folders of the run.
 
-    The folders are `out`, the store, the folder of data, and those paths in `ROOTS` that the command line sets. For a
-    table with a training recipe, `out` is checked after the training instead, unless `stage` is `export`.
+    The folders are `out`, the store, the folder of data, and those paths in `ROOTS` that the command line sets. If the
+    run of a table first trains a decoder, `out` is known only after the training and is not checked here. The
+    stage `export` does not train, and `out` is always checked for this stage.
 
     Raises:
         BadInputError: the device or a folder is not usable. The message names the configuration key.

@@ -22,7 +22,7 @@ def report(name: str, problems: Sequence[Problem], *, tail: Sequence[str] = ()) 
 
     Args:
         name: name of the experiment.
-        problems: missing or wrong files, one entry of the list for each.
+        problems: missing or wrong files. The text numbers them in this order.
         tail: further lines at the end of the text.
     """
     count = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"

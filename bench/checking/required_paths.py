@@ -50,7 +50,7 @@ def needs(
 
 @dataclass(frozen=True)
 class _Search:
-    """A search for paths in a configuration. The fields are the arguments of the function `needs` and all assets."""
+    """A search for paths in a configuration. It uses the arguments `paths` and `path_keys` of the function `needs`."""
 
     paths: Mapping[str, str]
     path_keys: Collection[str]

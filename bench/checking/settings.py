@@ -59,8 +59,9 @@ def used(
 def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) -> None:
     """Check the settings of a table's run before any work.
 
-    The table's columns and rows, the family of masks and the metrics of sets must be known. The folders of the store
-    and of data must be usable. Every `_target_` must accept its arguments.
+    The table's columns and rows and the family of masks must be known. Every name in `set_metrics` of a measure must
+    begin with a known statistic. The folders of the store and of data must be usable. Every `_target_` must accept its
+    arguments.
 
     Args:
         nodes: the configuration that `used` returns.

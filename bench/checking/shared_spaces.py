@@ -1,4 +1,4 @@
-"""Search for autoencoders of a leaderboard that do not decode the latents of the space that they are declared to share.
+"""Checks that autoencoders decode the same latents if a leaderboard declares that they share a latent space.
 
 One encoder makes the latents of a space. A decoder that was trained on the latents of another encoder gives meaningless
 pictures without any error, even if the shapes agree.
@@ -19,7 +19,7 @@ __all__ = ["SharedSpace"]
 
 @dataclass(frozen=True)
 class SharedSpace:
-    """The autoencoders of a leaderboard that share a latent space. All their files must be right."""
+    """The autoencoders of a leaderboard that share a latent space. Their files must not be missing or broken."""
 
     vaes: Mapping[str, VaeSpec]
     """The autoencoders by name, as in the configuration key `vaes`."""
@@ -38,11 +38,11 @@ class SharedSpace:
         return [name for name in self.vaes if name != self.source]
 
     def problems(self) -> Iterator[Problem]:
-        """Yield a problem for each autoencoder that decodes other latents than those of the space.
+        """Yield a problem for each autoencoder whose latents are not the latents of the space.
 
-        The latents are other ones if their sizes or their scaling differ. If the space is not in `KNOWN` and its
-        latents have no statistics by channel, nothing but the encoder's weights can show that two autoencoders have the
-        same latents, so these must agree as well.
+        An autoencoder has a problem if its latents have another size or another scaling. If the space is neither in
+        `KNOWN` nor has statistics by channel, the weights of the encoders are compared too. Then an autoencoder also
+        has a problem if its encoder has other weights than the encoder of the space.
         """
         base = self._space(self.source)
         for name in self.others:
@@ -63,7 +63,7 @@ class SharedSpace:
                 )
 
     def notes(self) -> list[str]:
-        """Return a note for each autoencoder of a known space whose own encoder has other weights."""
+        """Return a sentence for each autoencoder whose encoder has other weights than the encoder of the space."""
         return [
             f"{self.vaes[name].label}: its own encoder has other weights than that of {self.vaes[self.source].label}, "
             "which makes the latents"
@@ -80,7 +80,10 @@ class SharedSpace:
         return space.name in KNOWN or bool(space.mean or space.deviation)
 
     def _has_another_encoder(self, name: str) -> bool:
-        """Return True if an autoencoder's encoder differs. One that imitates the known space has none that counts."""
+        """Return True if the encoder of an autoencoder has other weights than the encoder of the space.
+
+        Return False for an autoencoder that was trained on the latents of another one, if its key `encoder` is None.
+        """
         spec = self.vaes[name]
         if spec.encoder is None and imitates(spec.path):
             return False

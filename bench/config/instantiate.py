@@ -1,7 +1,7 @@
 """Functions for the objects that a configuration names by `_target_`.
 
-They check the objects before any work, create them, and identify them by their code and files. The keys next to a
-`_target_` are not in the schema, so that a configuration can name any class. These keys are checked against the
+The functions check the objects before any work, create them, and identify them by their code and files. The keys next
+to a `_target_` are not in the schema, so that a configuration can name any class. These keys are checked against the
 signature of the class instead.
 """
 

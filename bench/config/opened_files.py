@@ -36,9 +36,9 @@ def opened_files(folder: Path) -> list[Path]:
     """Return the files that a loader may open in a folder of weights and its subfolders.
 
     In a pipeline's folder, the files are `model_index.json` and the opened files of each subfolder in `PARTS`. In a
-    network's folder, they are `config.json` and one set of weights. In any other folder, they are all files. They are
-    also all files if no file of a network's folder has a name that loaders know. Hidden files and files with an ending
-    in `IGNORED` are always left out.
+    network's folder, the files are `config.json` and one set of weights, or all files if no weights have a name that
+    loaders know. In any other folder, the result is all files. Hidden files and files with an ending in `IGNORED` are
+    always left out.
     """
     if (folder / PIPELINE).is_file():
         return [folder / PIPELINE, *(file for part in PARTS for file in opened_files(folder / part))]
@@ -62,7 +62,7 @@ def opened_weights(folder: Path) -> list[Path]:
 
 
 def only_pickled(folder: Path) -> bool:
-    """Return True if all weights that a loader opens in a network's folder are pickled. Return False without weights.
+    """Return True if a loader opens weights in a network's folder, and all of these weights are pickled.
 
     Diffusers must know in advance that it has to read pickled weights. Otherwise it first reports an error about absent
     safetensors, and then continues.

@@ -14,7 +14,8 @@ __all__ = ["Paths"]
 class Paths:
     """The paths of files and folders. If a file is moved and its path is updated, no result changes.
 
-    The descriptions name the environment variable that sets the default value of a path, as `environment: NAME`.
+    If the description of a path contains `environment: NAME`, the environment variable NAME sets the path's default
+    value.
     """
 
     store: str = MISSING

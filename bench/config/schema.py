@@ -305,9 +305,9 @@ class ReferenceChange:
 
 @dataclass
 class Choice:
-    """A change in how images are measured. Settings that the choice does not name have the values of the profile.
+    """A change in how images are measured. All settings that are not changed have the values of the profile.
 
-    The sensitivity study (`bench.experiments.sensitivity`) measures the same images once for each choice.
+    The sensitivity study (`bench.experiments.sensitivity`) measures the same images once with each change.
     """
 
     label: str = MISSING
@@ -352,7 +352,7 @@ class Metrics:
 
 @dataclass
 class Baseline:
-    """Images that other methods made, in addition to the images that `profile.baselines` names."""
+    """Settings of the rows that show images of other methods, in addition to the rows in `profile.baselines`."""
 
     root: str | None = None
     """Folder of images that another program made. With `baseline=predictions`, they become one row of the table."""
@@ -424,7 +424,10 @@ class HubFiles:
 
 @dataclass
 class VaeSpec:
-    """An autoencoder, or a decoder for the latents of another autoencoder. It is one or more rows of a leaderboard."""
+    """An autoencoder, or a decoder for the latents of another autoencoder.
+
+    A leaderboard has one row for each number type in `precisions`.
+    """
 
     label: str = MISSING
     space: str = ""
@@ -451,8 +454,9 @@ class VaeSpec:
 class ProtocolSpec:
     """A named protocol: the pictures on which an autoencoder is measured, and the way to measure.
 
-    Numbers are ranked together only if they have the same protocol. A run states its own value of each field, which
-    `bench.evaluation.protocols` finds out from what the run does. A field is None if every value of it is accepted.
+    Numbers are ranked together only if they have the same protocol. `bench.evaluation.protocols` finds out the value
+    that a run has for each field in `PROTOCOL_FIELDS`, and compares it with the field's value here. A field that is
+    None accepts every value.
     """
 
     name: str = MISSING

@@ -13,7 +13,7 @@ __all__ = ["Adjusted", "adjusted", "same_or_first"]
 
 
 class Adjusted(Pictures):
-    """The pictures of another adapter, made square in another way.
+    """The pictures of another adapter, or some of them. They may be made square in another way.
 
     If the other adapter draws masks and the pictures are cropped or squashed, no masks are drawn, and the whole image
     is the hole.
@@ -74,14 +74,14 @@ class Adjusted(Pictures):
         return self.of.left_out
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures of the other adapter whose ids are used, in its order."""
+        """Yield the pictures whose ids are used, in the order of the other adapter."""
         yield from (picture for picture in self.of if self.ids is None or picture.id in self.ids)
 
 
 def adjusted(pictures: Pictures, dataset: Mapping[str, Any]) -> Pictures:
     """Return an adapter whose pictures are made square as the configuration of the data set says.
 
-    If the configuration changes nothing, the result is the adapter itself.
+    If the configuration changes nothing, the result is `pictures`.
 
     Args:
         pictures: adapter of the data set.
@@ -96,10 +96,13 @@ def adjusted(pictures: Pictures, dataset: Mapping[str, Any]) -> Pictures:
 
 
 def same_or_first(pictures: Pictures, ids: Collection[str]) -> Pictures:
-    """Return an adapter of the pictures with the given ids; if there are none, of as many pictures from the start.
+    """Return an adapter that yields only the pictures with the given ids.
+
+    If no picture has one of the ids, the result yields the first pictures instead, as many as there are ids. This
+    happens, for example, if the pictures belong to another split than the ids.
 
     Args:
-        pictures: adapter of the pictures, for example of another split, whose ids are other ones.
+        pictures: adapter of all pictures.
         ids: ids of the items of a run.
     """
     listed = [picture.id for picture in pictures]

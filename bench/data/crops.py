@@ -1,6 +1,6 @@
 """The random crop of training pictures, as in the released code of the paper.
 
-Source: buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py.
+The released code is buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py.
 """
 
 from __future__ import annotations

@@ -48,10 +48,10 @@ class FileHashes:
     """The SHA-256 of many files, which can be stored for later runs."""
 
     def __init__(self, memory: Fact | None = None) -> None:
-        """Set the entry of the store in which hashes are kept between runs.
+        """Set the file of the store in which hashes are kept between runs.
 
         Args:
-            memory: entry of the store for the hashes. If it is None, hashes are not stored, and every file is hashed
+            memory: file of the store for the hashes. If it is None, hashes are not stored, and every file is hashed
                 each time. Stored hashes have a checksum. If the checksum does not match, the hashes are ignored.
         """
         self._memory = memory

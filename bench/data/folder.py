@@ -53,14 +53,17 @@ class FolderPictures(Pictures):
 
     @property
     def masks(self) -> Literal["drawn", "given", "whole"]:
-        """`whole` for the task `generation`; else `given` if there is a folder of masks, and otherwise `drawn`."""
+        """Origin of the masks: `whole` for the task `generation`.
+
+        For any other task, it is `given` if there is a folder of masks, and `drawn` if there is none.
+        """
         if self.task == GENERATION:
             return "whole"
         return "drawn" if self.masks_from is None else "given"
 
     @property
     def fit(self) -> Literal["lama", "squash"]:
-        """`lama` if masks are drawn, and otherwise `squash`."""
+        """Way to make a picture square: `lama` if masks are drawn, and otherwise `squash`."""
         return "lama" if self.masks == "drawn" else "squash"
 
     def __iter__(self) -> Iterator[Picture]:
@@ -68,8 +71,8 @@ class FolderPictures(Pictures):
 
         Raises:
             BadInputError: the root is not a folder, or contains no picture; or a folder or file of masks, captions or
-                exemplars is missing or broken, or does not have exactly one entry for each picture; or the task is
-                `generation` and `captions_from` is None.
+                exemplars is missing or broken, or does not have exactly one mask, caption or exemplar for each picture;
+                or the task is `generation` and `captions_from` is None.
         """
         if self.task == GENERATION and self.captions_from is None:
             raise BadInputError(

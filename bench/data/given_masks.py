@@ -79,20 +79,21 @@ def read_mask(
     """Read a mask, and scale it by taking the nearest pixel.
 
     A pixel belongs to the hole if its value is nearer to the value of the hole than to the value of known pixels. If
-    `values` is None, levels of 128 or more are therefore the hole.
+    `values` is None, the pixels with a grey level of 128 or more are therefore the hole.
 
-    The pixels must have two distinct levels. These are `values`. If `values` is None, they are the median of the hole
-    and the median of known pixels, which must differ by `APART` or more. At most 10 % of the pixels (`MOST_BETWEEN`)
-    may be far from both levels, as at a soft edge. If `values` are given, these pixels must lie between the two levels.
-    Every pixel must have exactly one of the two levels if the levels are indices of a palette, or if the given values
-    differ by less than `APART`.
+    The mask must have two distinct levels, one for known pixels and one for the hole. If `values` are given, they are
+    the two levels. If `values` is None, the levels are the median of the known pixels and the median of the hole, and
+    they must differ by `APART` or more. At most 10 % of the pixels (`MOST_BETWEEN`) may be far from both levels, as at
+    a soft edge. If `values` are given, the pixels that are far from both levels must lie between the two levels. If the
+    levels are indices of a palette, or if the given values differ by less than `APART`, every pixel must have exactly
+    one of the two levels.
 
     Args:
         path: path of the mask's file. Colours are converted to grey, and of 16-bit values the upper 8 bits are used.
         resolution: side of the result in pixels.
         like: width and height in pixels of the image to which the mask belongs, after the image is turned upright.
-        values: values of known pixels and of the hole. In a file with a palette, they are indices of the palette. If it
-            is None, black is known and white is the hole, and the colours of a palette are converted to grey.
+        values: values of known pixels and of the hole. In a file with a palette, they are indices of the palette. None
+            means that black is known and white is the hole, and the colours of a palette are then converted to grey.
 
     Returns:
         The mask as uint8 of shape (resolution, resolution), 1 = hole; and the number of pixels of the scaled mask that

@@ -72,7 +72,7 @@ class Picture:
     def __post_init__(self) -> None:
         """Convert `id` and `source` to one line of valid Unicode, so that every table and message can contain them.
 
-        If there is no picture, also set `reference` to False.
+        If `path` is None, also set `reference` to False.
         """
         if self.path is None:
             object.__setattr__(self, "reference", False)
@@ -89,7 +89,7 @@ class Pictures(ABC):
 
     @property
     def masks(self) -> str:
-        """Source of the masks: `drawn` by LaMa's rule (the default), `given` as files, or `whole`.
+        """Origin of the masks: `drawn` by LaMa's rule (the default), `given` as files, or `whole`.
 
         `whole` means that the whole image is the hole.
         """
@@ -97,9 +97,10 @@ class Pictures(ABC):
 
     @property
     def fit(self) -> str:
-        """Way to make a picture square: `lama` (the default) if masks are drawn, and otherwise `squash` or `crop`.
+        """Way to make a picture square: `lama` (the default), `squash` or `crop`.
 
-        `squash` scales both sides to the resolution. `crop` scales the shorter side and cuts out the centre.
+        `lama` means LaMa's rule, which draws masks. `squash` scales both sides to the resolution. `crop` scales the
+        shorter side and cuts out the centre.
         """
         return "lama"
 
@@ -197,7 +198,7 @@ def inpainting_item(
         resolution: side of the item in pixels.
         masks: family of masks from which five masks are drawn. The random values depend on `seed` and on the item's id.
         seed: seed of the run.
-        squaring: filter that scales the picture; None for bicubic resampling, as in LaMa.
+        squaring: way to make a picture square. Only its filter is used. None means bicubic resampling, as in LaMa.
 
     Returns:
         The item, or None if all five masks cover too much of the image. LaMa leaves such a picture out.
