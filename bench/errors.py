@@ -48,23 +48,23 @@ EXTRAS = {
 
 
 class BadInputError(Exception):
-    """Bad input that the user can correct (exit status 2).
+    """The error for bad input that the user can correct (exit status 2).
 
     The message names the file or key, what was expected, and what was found.
     """
 
 
 class RunFailedError(Exception):
-    """The failure of something that the run needs, such as another program or process (exit status 1).
+    """The error that is raised if something fails that the run needs, such as another program (exit status 1).
 
     The message explains the failure.
     """
 
 
 class TerminatedError(KeyboardInterrupt):
-    """The request to end the process, for example from a batch system (exit status 143).
+    """The error that ends the process after a request, for example from a batch system (exit status 143).
 
-    The text is the name of the signal. An empty text means SIGTERM.
+    The message is the name of the signal that the process got. An empty message means SIGTERM.
     """
 
 

@@ -79,13 +79,13 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
             original files.
 
     Returns:
-        For each kind of difference that was found, the ids of the items that differ in this way. A kind is a key of the
-            manifest's entry for an item, such as `image`, or the word `unreadable` for items that cannot be read.
+        For each kind of difference that was found, the ids of the items that differ in this way. A kind is a key that
+            the manifest states for each item, such as `image`; or the word `unreadable` for items that cannot be read.
 
     Raises:
-        BadInputError: the table in the folder is broken, has other columns than this version of the code writes, or
-            has another number of items than the manifest; or the manifest does not state the resolution and the masks
-            of its items.
+        BadInputError: the Arrow file of the prepared items is broken, has other columns than this version of the code
+            writes, or has another number of items than the manifest; or the manifest does not state the resolution
+            and the masks of its items.
     """
     for key in ("resolution", "masks"):
         if key not in manifest:

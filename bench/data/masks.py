@@ -1,4 +1,4 @@
-"""LaMa's random masks for inpainting, which consist of strokes or of boxes.
+"""Draws LaMa's random masks for inpainting. Each mask consists either of strokes or of boxes.
 
 Five masks are drawn for each image. Masks with a hole that is too large are rejected, and a random one of the remaining
 masks is used. If all five masks are rejected, the image gets no mask. A mask is 1 in the hole and 0 where the image is
@@ -30,7 +30,7 @@ MAX_HOLE = 0.5
 
 @dataclass(frozen=True)
 class MaskPreset:
-    """A family of masks: the ranges from which the numbers and sizes of strokes and boxes are drawn.
+    """The settings of a family of masks: the ranges from which the numbers and sizes of strokes and boxes are drawn.
 
     Every range includes both ends. Lengths and widths are in pixels. With the default weights, which are 1.0 for
     strokes and 0.3 for boxes, about 77 % of the masks consist of strokes and 23 % of boxes.

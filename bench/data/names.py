@@ -1,4 +1,4 @@
-"""Conversion of file names, which may contain any character, into names that messages, tables and files can contain."""
+"""Converts file names, which may contain any character, into names that messages, tables and files can contain."""
 
 from __future__ import annotations
 

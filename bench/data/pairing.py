@@ -21,7 +21,7 @@ __all__ = ["PictureFolder", "names_by_stem", "paired", "paired_captions", "pictu
 
 @dataclass(frozen=True)
 class PictureFolder:
-    """The pictures below a folder."""
+    """The paths of the pictures below a folder, and the paths of everything below it that gives no picture."""
 
     root: Path
     names: Sequence[str]

@@ -128,9 +128,9 @@ def open_picture(path: Path) -> Image.Image:
     """Decode a picture and turn it upright by its EXIF orientation.
 
     Colours are not converted, so the result may be grey, have a palette or have transparent pixels. The result has one
-    of the modes in `PLAIN_MODES`. Of unsigned samples with more than 8 bits, the upper 8 bits are used, unless a TIFF
-    states another range of values. The samples are then scaled linearly from the stated range to 0–255. A TIFF must
-    state the range if its samples are signed, are floats, or have more than 16 bits.
+    of the modes in `PLAIN_MODES`. Unsigned samples with more than 8 bits are reduced to their upper 8 bits. There is
+    one exception: if a grey TIFF states another range of values, its samples are scaled linearly from this range to
+    0–255. If the samples of a TIFF are signed, are floats, or have more than 16 bits, the TIFF must state the range.
 
     Raises:
         BadInputError: the file is missing, is not a regular file, has an unknown format, is too large
@@ -283,9 +283,9 @@ def _refuse_hdr(transfer: int) -> None:
 def _orientation(opened: ImageFile.ImageFile) -> int:
     """Return the EXIF orientation of a picture, 1 to 8.
 
-    It is 1 (upright) if no valid orientation is found. It is also 1 for a TIFF, because Pillow turns a TIFF upright
-    itself. Pillow's `getexif` is not used, because it would also take the orientation from XMP data. Editors do not
-    update the XMP data when they turn a picture.
+    The result is 1 (upright) if no valid orientation is found. For a TIFF, the result is always 1, because Pillow turns
+    a TIFF upright itself. Pillow's `getexif` is not used, because it would also take the orientation from XMP data.
+    Editors do not update the XMP data when they turn a picture.
     """
     content = opened.info.get("exif")
     if opened.format == "TIFF" or not content:
@@ -330,7 +330,8 @@ def _upper_bits(picture: Image.Image) -> Image.Image:
     """Reduce grey levels of 16 bits to their upper 8 bits. A picture with a mode in `PLAIN_MODES` stays unchanged.
 
     Raises:
-        _RefusedError: a grey level does not fit into 16 bits, or the picture has any other mode.
+        _RefusedError: a grey level does not fit into 16 bits; or the picture does not consist of integer grey levels,
+            and its mode is not in `PLAIN_MODES`.
     """
     if picture.mode.startswith("I"):
         levels = np.asarray(picture)

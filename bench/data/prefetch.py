@@ -1,4 +1,4 @@
-"""Reading of items ahead of time: a thread reads the next block from disk while networks process the current one."""
+"""Reads items ahead of time: a thread reads the next block from disk while networks process the current one."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ MOST_MASKED = 0.5
 
 @cache
 def table_features() -> datasets.Features:
-    """Return the columns of the table of prepared items, with their types."""
+    """Return the columns of the Arrow file that contains prepared items, with the type of each column."""
     import datasets  # imported here, because the import takes a second, and scoring does not need it
 
     return datasets.Features(
@@ -128,17 +128,17 @@ class DamagedItemsError(RunFailedError):
 class Items:
     """The prepared items of a run. Their pixels are read from disk only when they are needed.
 
-    The table is a memory-mapped Arrow file. It contains the masks. If the masks were drawn, it also contains the
-    cropped images. Exemplars and all other images are read from their original files.
+    The attribute `table` is a memory-mapped Arrow file that contains the masks. If the masks were drawn, the Arrow
+    file also contains the cropped images. Exemplars and all other images are read from their original files.
 
     Attributes:
         manifest: the items and their settings. `items` is the ordered list, with `id`, `source`, `mask_area`,
             `reference`, and the SHA-256 (or null) of `image`, `mask`, `caption` and `exemplar`. Settings are
             `resolution`, `masks`, `fit`, `seed` and `subset`, and also `filter` and `crop_offset` if these are not the
-            defaults. `dropped` lists the ids of pictures whose masks were
-            all too large. `broken` has the id of each broken picture, with the reason. `left_out` has the path of each
-            file or folder that the adapter left out, with the reason. `grey_masks` is the number of masks in which some
-            pixels have neither of the mask's two values.
+            defaults. `dropped` lists the ids of pictures whose masks were all too large. `broken` has the id of each
+            broken picture, with the reason. `left_out` has the path of each file or folder that the adapter left out,
+            with the reason. `grey_masks` is the number of masks in which some pixels have neither of the mask's two
+            values.
         table: one line for each item, in the order of the manifest, with the columns of `table_features`.
         folder: folder of the items. Its name is the key of the items in the store.
     """
@@ -181,7 +181,7 @@ class Items:
             yield start, min(start + BLOCK, len(self))
 
     def lines(self, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
-        """Return the manifest's entries for the items from index `start` to before index `stop`; None means the end."""
+        """Return the manifest's list `items` from index `start` to before index `stop`; None means the end."""
         lines: list[dict[str, Any]] = self.manifest["items"][start:stop]
         return lines
 
@@ -224,16 +224,17 @@ class Items:
 
         Raises:
             BadInputError: a picture of the item is missing or broken.
-            ValueError: the table has too few or too many pixels of the item for the resolution.
+            ValueError: the image or the mask of the item in the Arrow file has too few or too many pixels for the
+                resolution.
         """
         return self._as_stored(self.table[place])
 
     def changed(self, item: Item, line: dict[str, Any]) -> list[str]:
-        """Return the keys, such as `image` or `source`, in which an item differs from its entry in the manifest.
+        """Return the keys, such as `image` or `source`, for which an item differs from the manifest.
 
         Args:
             item: the item that was read from disk.
-            line: entry of the item in the manifest's list `items`.
+            line: values that the manifest's list `items` states for this item.
         """
         masked = self.manifest["masks"] != "whole"
         contents = {
@@ -267,7 +268,7 @@ def _mask(stored: bytes | None, side: int) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Contents:
-    """Hashes of the files and of the code from which items are prepared.
+    """Hashes of the files from which items are prepared, and of the code of the adapter.
 
     If these hashes and the settings of the preparation are unchanged, earlier prepared items are used again.
     """
@@ -466,7 +467,7 @@ def _refuse_changed(changed: list[Path]) -> None:
 
 
 class _Preparation:
-    """The work of making the items of one data set and writing them, with their manifest, into a folder."""
+    """An object that makes the items of one data set, and writes them and their manifest into a folder."""
 
     def __init__(self, folder: Path, pictures: Pictures, resolution: int, masks: MaskPreset, seed: int) -> None:
         self.folder, self.pictures, self.resolution, self.masks, self.seed = folder, pictures, resolution, masks, seed

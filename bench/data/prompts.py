@@ -19,10 +19,11 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Prompts(Pictures):
-    """One item for each caption of a file or folder, in the order of the file.
+    """A data set without pictures, which has an item for each caption of a file or folder.
 
-    The id of an item is the name that the file states for the caption. If the file states no name for a caption, the id
-    is the number of the caption with six digits, beginning with 000001.
+    The items have the order of the file, or the order of the sorted paths in the folder. If a CSV or JSONL file states
+    a name for a caption, this name is the id of the item. If the file states no name, the id is the number of the
+    caption with six digits, beginning with 000001. For a folder, the id is the path of the text file without suffix.
 
     Attributes:
         captions_from: CSV or JSONL file of the captions, or folder of text files with one caption each; see

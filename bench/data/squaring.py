@@ -2,7 +2,7 @@
 
 The filters are those of Pillow. `box_bicubic` is the scaling of `center_crop_arr` in openai/guided-diffusion
 (guided_diffusion/image_datasets.py), which many repositories of image tokenizers use: the picture is halved by box
-filtering while its shorter side is at least twice too long, and then scaled by bicubic resampling.
+filtering as long as its shorter side is at least twice the side of the square. Then bicubic resampling scales it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Squaring:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The filter and the offset, but only those that are not the default. Old manifests do not name them."""
+        """Values of `filter` and `crop_offset` that are not the default, by name. Old manifests lack these keys."""
         usual = Squaring(self.fit)
         return {name: value for name, value in vars(self).items() if value != getattr(usual, name)}
 
@@ -116,10 +116,10 @@ def squaring_of(dataset: Mapping[str, Any], own: Squaring) -> Squaring:
 
     Args:
         dataset: value of the configuration key `dataset`, as plain data.
-        own: way of the data set's adapter, from which the keys that are None are taken.
+        own: way that the data set's adapter wants. It is used for each key that `dataset` does not set.
 
     Raises:
-        BadInputError: `check_squaring` refuses the configuration, or an offset is set without `crop`.
+        BadInputError: `check_squaring` refuses the configuration, or an offset is set but `fit` is not `crop`.
     """
     check_squaring(dataset)
     given = {name: dataset.get(name) for name in ("fit", "filter", "crop_offset")}
@@ -133,14 +133,14 @@ def squaring_of(dataset: Mapping[str, Any], own: Squaring) -> Squaring:
 
 
 def check_squaring(node: Mapping[str, Any], key: str = "dataset") -> None:
-    """Check the names that a part of the configuration gives for the way to make pictures square.
+    """Check the values of the keys `fit` and `filter`, which state the way to make pictures square.
 
     Args:
-        node: part of the configuration that may have the keys `fit` and `filter`, as plain data.
-        key: full name of the key that has this part, for the message.
+        node: value of a key of the configuration, as plain data. It may have the keys `fit` and `filter`.
+        key: full name of the key of the configuration whose value is `node`, for the message.
 
     Raises:
-        BadInputError: a name is not known. The message names the key and the known names.
+        BadInputError: a value is not known. The message names the key and the known values.
     """
     for name, known in (("fit", ("squash", "crop")), ("filter", FILTERS)):
         value = node.get(name)

@@ -1,4 +1,4 @@
-"""Listing of the files below a folder, for every adapter that searches for its pictures.
+"""Lists the files below a folder, for every adapter that searches for its pictures.
 
 Links are followed. Each folder is listed only once, so that a loop of links ends. If a folder can be reached both
 directly and through a link, its direct path is used. A file is listed again for each link to the file. Hidden files and
@@ -101,7 +101,8 @@ def _listed(found: Walk, top: Path, level: int, depth: int | None, seen: set[str
 def _entries(found: Walk, folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield the path and the status of each file or folder in a folder. Links are followed.
 
-    Hidden entries, broken links and paths that cannot be read are not yielded but recorded in `found.left_out`.
+    Hidden files and folders, broken links and paths that cannot be read are not yielded but recorded in
+    `found.left_out`.
 
     Raises:
         BadInputError: `folder` is the root, and it cannot be listed.

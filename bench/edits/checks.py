@@ -1,4 +1,4 @@
-"""Checks of finished pictures, which find properties that change the meaning of scores, such as pasted pixels.
+"""Checks finished pictures for properties that change the meaning of their scores, such as pasted pixels.
 
 Each check looks at the pictures and not at the scores. It reports each finding with the numbers that show it, and
 changes no score.

@@ -1,4 +1,4 @@
-"""Traces of a JPEG compression in the pixels of a picture.
+"""Finds traces of a JPEG compression in the pixels of a picture.
 
 A JPEG file stores each 8×8 block of the luminance as 64 coefficients of a discrete cosine transform. Each coefficient
 is stored as a multiple of a step. After decompression, the coefficients of the pixels still lie close to multiples of

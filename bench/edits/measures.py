@@ -65,8 +65,8 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
     """Load the measures of a scoring.
 
     Args:
-        chosen: `default`, `paper` or `mini` for the measures of this set that fit the tasks; or one or several names of
-            measures of the set `default`.
+        chosen: name of a set of measures (`default`, `paper` or `mini`), to load those of its measures that fit the
+            tasks; or one or several names of measures of the set `default`.
         tasks: names of the scoring's tasks, which are keys of the configuration's `metrics.tasks`.
         device: device on which the networks compute.
 

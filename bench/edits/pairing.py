@@ -1,4 +1,4 @@
-"""The pairing of true pictures with the pictures of each editor and with their masks.
+"""Pairs the true pictures with their masks and with the pictures of each editor.
 
 Files are paired by their names without the suffix. Arrays have no names, so they are paired by their order, either with
 other arrays or with a list of paths.
@@ -44,7 +44,7 @@ class Pairs:
 
     @property
     def sources(self) -> list[str]:
-        """Source of each picture. If no file beside the true picture states it, the source is the picture's name."""
+        """Source of each picture. If no file beside the true picture states one, the picture's name is used."""
         return [self.truth.sources.get(name, name) for name in self.names]
 
     @property
@@ -140,8 +140,8 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
     Args:
         found: pictures or masks.
         base: true pictures.
-        given: argument of the caller from which `found` was read.
-        truth: argument of the caller from which `base` was read.
+        given: folder, paths or arrays from which `found` was made.
+        truth: folder, paths or arrays from which `base` was made.
 
     Raises:
         BadInputError: pictures are missing or belong to no true picture; or a folder would have to be paired with

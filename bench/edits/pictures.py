@@ -1,4 +1,4 @@
-"""Pictures and masks that a caller gives as a folder, as a list of paths, or as arrays or tensors.
+"""Reads and checks pictures and masks that a caller gives as a folder, a list of paths, arrays or tensors.
 
 The layout of arrays of pictures is fixed and never guessed: uint8 values are N×H×W×3, and floats in [0, 1] are N×3×H×W.
 `read_masks` describes the layout of arrays of masks. A list may contain pictures of different sizes.
@@ -94,7 +94,7 @@ class PictureSet:
 
 
 class Mask(NamedTuple):
-    """One mask."""
+    """The hole of a mask, and the share of the mask's pixels that are grey."""
 
     hole: npt.NDArray[np.bool_]
     """H×W, True in the hole."""
@@ -123,7 +123,7 @@ class Masks:
         return Masks(self.what, names, sizes, lambda place: self.levels(chosen[place]))
 
     def read(self, place: int) -> Mask:
-        """Return the mask at an index. Levels from 128 on are the hole."""
+        """Return the mask at an index. A pixel is in the hole if its grey level is 128 or more."""
         levels = self.levels(place)
         grey = (levels >= GREY[0]) & (levels <= GREY[1])
         return Mask(levels > LARGEST // 2, float(grey.mean()))
@@ -384,7 +384,7 @@ def _levels_of_file(path: Path) -> Pixels:
     """Read a mask as grey levels.
 
     Raises:
-        BadInputError: the file cannot be read, or its largest value is 1, which is almost black.
+        BadInputError: the file cannot be read, or its largest value is 1, although the hole should be white (255).
     """
     levels = mask_levels(path)
     if levels.max() == 1:

@@ -1,4 +1,4 @@
-"""The global shift and zoom between an edited picture and its truth, estimated on the known pixels.
+"""Estimates the global shift and zoom between an edited picture and the true picture, from the known pixels.
 
 In the model, the edited picture is the true picture after four changes: it is shifted, zoomed about its centre,
 multiplied by a gain, and increased by an offset. The shift has two numbers, and each of the other three changes has one
@@ -121,10 +121,11 @@ def _refine(
 
 
 def _solved(columns: list[Grey], target: Grey) -> npt.NDArray[np.float64] | None:
-    """Return the factors with which the sum of the columns fits the target best, by the method of least squares.
+    """Return a factor for each column, found by the method of least squares.
 
-    The result is None if the columns do not determine the factors. Each column is first divided by its length, so that
-    the condition of the normal equations does not depend on units.
+    The sum of the columns, each multiplied by its factor, is as close as possible to the target. The result is None if
+    the columns do not determine the factors. Each column is first divided by its length, so that the condition of the
+    normal equations does not depend on units.
     """
     matrix = np.stack(columns, 1).astype(np.float64)
     lengths = np.sqrt(np.square(matrix).sum(0))
@@ -161,7 +162,7 @@ def _warped(picture: Grey, right: float, down: float, zoom: float) -> Grey:
 
 
 def _factors(longest: int) -> list[int]:
-    """Return, for each reduced copy of a picture, the whole number that divides the sides. The smallest copy is first.
+    """Return, for each reduced copy of a picture, the factor by which it is smaller. The smallest copy is first.
 
     Args:
         longest: longest side of the picture in pixels.
@@ -187,7 +188,7 @@ def _smooth(picture: Grey) -> Grey:
 
 
 def _inner(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return H×W booleans that are True for known pixels with more than `BORDER` pixels to the hole and to the edge."""
+    """Return H×W booleans: True for known pixels more than `BORDER` pixels away from the hole and from the edge."""
     padded = np.pad(known.astype(np.uint8), 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_C, 3)[1:-1, 1:-1]
     inner: npt.NDArray[np.bool_] = distance > BORDER

@@ -173,7 +173,7 @@ def _command(
     *,
     prompted: bool,
 ) -> str:
-    """Return the command line that repeats a scoring. If no command line can repeat it, return a note instead.
+    """Return the command line that repeats a scoring. If no command line can do this, return a text that says so.
 
     Args:
         given: true pictures, masks and exemplars; None for what was not given.

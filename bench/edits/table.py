@@ -1,4 +1,4 @@
-"""The tables of a scoring: one for the page and the files, and compact ones for a notebook."""
+"""Makes the tables of a scoring: one for the page and the files, and compact ones for a notebook."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _notes(pairs: Pairs, measures: Measures, measured: Mapping[str, Mapping[str,
 
 
 def missing_values(measured: Mapping[str, Mapping[str, Measurement]]) -> Iterator[str]:
-    """Yield a note for each reason why metrics have no value, with the names of the metrics.
+    """Yield a text for each reason why metrics have no value, with the names of the metrics.
 
     Args:
         measured: measurements by editor and metric.

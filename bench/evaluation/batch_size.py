@@ -1,4 +1,4 @@
-"""Batches that fit into the memory of the device.
+"""Divides items into batches that fit into the memory of the device.
 
 A probe finds a good batch size. If a batch later runs out of memory, the batch size is halved.
 """
@@ -33,19 +33,21 @@ class Batches:
     """A division of items into batches that fit into the memory of the device.
 
     If a batch does not fit, its items are processed again in batches of half the size, and all later batches also have
-    this smaller size. If no size is given, the size is read from `known`, an entry of the store. If there is no such
-    entry, or if it is still empty, a probe on the first items chooses the size. The probed size and each later
-    reduction are saved in the entry, for later runs on the same device. A size that was probed with too few items is
-    not saved.
+    this smaller size.
+
+    The caller can give the size of the first batch; then no size is saved. Without a given size, the size that an
+    earlier run saved in the file `known` of the store is used. If no size is saved there, a probe on the first items
+    chooses the size. The probed size and each later reduction are saved in this file, for later runs on the same
+    device. A size that was probed with too few items is not saved.
     """
 
     def __init__(self, size: int | None, *, known: Fact | None = None, device: torch.device | None = None) -> None:
         """Set the size of the first batch.
 
         Args:
-            size: batch size, 1 or more. None to use the size in the store, or, if the store has no size, the size that
-                a probe finds.
-            known: entry of the store for the size; None to save no size. This argument is ignored if `size` is given.
+            size: batch size, 1 or more. None to use the size that is saved in `known`. If no size is saved, a probe
+                finds the size.
+            known: file of the store for the size; None to save no size. This argument is ignored if `size` is given.
             device: device that processes the batches, as in `probe_batch_size`.
         """
         self.size = size
@@ -58,7 +60,7 @@ class Batches:
 
     @property
     def most(self) -> int:
-        """Largest number of items in a batch. If the size is not known yet, it is the largest possible size."""
+        """Largest number of items in a batch. Before the size is known, this is the largest size that is possible."""
         return self.size or (LARGEST if _may_probe(self._device) else CPU_SIZE)
 
     def over(

@@ -1,4 +1,4 @@
-"""Measured costs of sampling and of each row: parameters, operations, memory, and seconds per image on this machine."""
+"""Measures the costs of sampling and of each row: parameters, operations, memory, and seconds per image."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _counted(network: nn.Module, row: str, call: Callable[[], object]) -> dict[s
 
 
 def unknown_costs(device: torch.device) -> dict[str, str]:
-    """Return, for each cost that `row_costs` cannot measure on a device, the reason. On CUDA, the result is empty."""
+    """Return the costs that `row_costs` cannot measure on a device, each with the reason. On CUDA, there are none."""
     return (
         {} if device.type == "cuda" else {"peak_memory_bytes": f"PyTorch counts memory on CUDA alone, not on {device}"}
     )

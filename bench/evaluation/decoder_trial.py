@@ -177,7 +177,7 @@ def _tensors(module: object) -> list[Tensor]:
 
 
 def _device(module: object, device: str | torch.device | None) -> torch.device:
-    """Return the given device. If it is None, return the device of the module's weights, or the CPU without weights.
+    """Return the given device. For None, return the device of the module's weights; if it has no weights, the CPU.
 
     Raises:
         BadInputError: the given device does not exist, or stores no values.

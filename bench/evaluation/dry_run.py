@@ -38,11 +38,13 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
     A row is left out if all of its images are made before the scoring stage, for example by another program.
 
     The trial first processes one item that is not timed, because PyTorch chooses its kernels in this call. Then it
-    times one item. If the generator has more steps than the larger number in `STEPS`, the item is sampled only with the
-    numbers of steps in `STEPS`. The time of all steps is then calculated from these times. If a whole batch would take
-    at most `PATIENCE`, the trial then processes a batch, as the run will, and divides its times by the number of items.
-    Otherwise, the result has the times of the single item, and the memory of a batch is extrapolated from the memory of
-    this item.
+    times one item, which is sampled with all steps of the generator. There is an exception: if the generator has more
+    steps than the larger number in `STEPS`, the item is sampled once with each of the two numbers in `STEPS`, and the
+    time of all steps is calculated from the two times.
+
+    If a whole batch would take at most `PATIENCE`, the trial then processes a batch, as the run will, and divides its
+    times by the number of items. Otherwise, the result has the times of the single item, and the memory of a batch is
+    extrapolated from the memory of this item.
 
     Args:
         sampling: sampling stage of the run.

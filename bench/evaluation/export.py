@@ -80,7 +80,7 @@ def export(setup: Setup) -> Results:
     With several processes, only the first process writes. The others return at once.
 
     Returns:
-        The folder, and the exit status 0. In a process other than the first, the folder is the current one.
+        The folder, and the exit status 0. In a process other than the first, the path `.` replaces the folder.
 
     Raises:
         BadInputError: the data set is missing or wrong, or `out` contains other files.

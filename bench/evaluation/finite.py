@@ -1,4 +1,4 @@
-"""Search for rows whose images are not finite, which happens if a network computes in half precision."""
+"""Finds rows whose images contain NaN or infinite values. Half precision can cause such values."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Properties of the generator, the methods and the measures of a run, and a mapping that loads objects when first used.
+"""Collects properties of the generator, the methods and the measures of a run.
 
 The store saves these properties. Therefore, a run loads no network if the store has all of its latents and scores.
+The mapping `LoadedLater` loads objects when one of them is first used.
 """
 
 from __future__ import annotations
@@ -126,10 +127,10 @@ def _row_facts(method: Method) -> RowFacts:
 
 
 def stored_part_facts(fact: Fact, rows: Iterable[str], measures: Iterable[str]) -> PartFacts | None:
-    """Return the `PartFacts` of a run from the store. Return None if the store has no such entry, or a damaged one.
+    """Return the `PartFacts` of a run from the store. Return None if the file is missing or not valid.
 
     Args:
-        fact: entry of the store.
+        fact: file of the store in which the properties are saved.
         rows: names of the rows that have a method, in the order of the result.
         measures: names of the measures, in the order of the result.
     """

@@ -2,7 +2,7 @@
 
 A declared protocol is a file in `conf/protocol`. It contains names and numbers, and the settings that carry them out.
 The settings can be overridden one by one. Therefore the fields of a run's protocol are taken from its items and
-measures, and a run in which a field differs from the declared one does not carry the declared name alone.
+measures. If a field differs from the declared protocol, the difference is added to the name of the run's protocol.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DECLARING = ("protocol.", "profile.protocols.")
 
 @dataclass(frozen=True)
 class RunProtocol:
-    """The protocol of a run."""
+    """The protocol of a run, and how it differs from the declared protocol."""
 
     fields: Mapping[str, Any]
     """Value of each of `PROTOCOL_FIELDS`, as the run has it; None if the run has no such value."""
@@ -43,8 +43,8 @@ class RunProtocol:
     def name(self) -> str | None:
         """Name of the run's protocol; None if the run declares no protocol.
 
-        It is the declared name, and a list of the differences follows if there are any. Runs with different names have
-        different protocols.
+        If the run differs from the declared protocol, the name is the declared name, followed by a list of the
+        differences. Runs with different names have different protocols.
         """
         if self.declared is None or not self.changed:
             return self.declared
@@ -61,7 +61,7 @@ class RunProtocol:
         }
 
     def notes(self) -> list[str]:
-        """Return the line that tables and reports show; none if the run declares no protocol."""
+        """Return a list with the line that tables and reports show. The list is empty if no protocol is declared."""
         if self.declared is None:
             return []
         known = "; ".join(f"{name} {_shown(value)}" for name, value in self.fields.items() if value is not None)
@@ -132,7 +132,11 @@ def measuring_of(sets: Mapping[str, str], protocols: Mapping[str, Mapping[str, A
 
 
 def _named(dataset: Mapping[str, Any], traits: Traits) -> dict[str, str | None]:
-    """Return the fields `dataset` and `split`. A data set that a function writes has the split that it was told."""
+    """Return the fields `dataset` and `split` of a run.
+
+    The split is the one that the adapter states. For a miniature data set that is written for another
+    split than `val`, the result has this other split.
+    """
     pictures = dataset["pictures"]
     written = pictures.get("root")
     miniature = isinstance(written, Mapping) and str(written.get("_target_", "")).startswith(MINIATURE)

@@ -19,8 +19,8 @@ __all__ = ["reference_items"]
 def reference_items(setup: Setup, change: ReferenceChange, items: Items) -> Items:
     """Return the items whose true pictures are the changed reference set of a run.
 
-    If the changed set has pictures with the ids of the run's items, it consists of these. Otherwise it consists of
-    other pictures, at most as many as the run has.
+    If the changed data set has pictures with the ids of the run's items, only these pictures are used. Otherwise its
+    first pictures are used, at most as many as the run has items.
 
     Args:
         setup: objects of the run.

@@ -119,7 +119,7 @@ def _configured(node: Mapping[str, Any] | None, row: str) -> Decoded:
 
 
 def _imported(name: str) -> Any:
-    """Return the object that `MODULE.NAME` or `FILE.py:NAME` names. For a class, call it without arguments first.
+    """Return the object that `MODULE.NAME` or `FILE.py:NAME` names. For a class, return an object of the class.
 
     Raises:
         BadInputError: there is no such file, module or object, or the class needs arguments.

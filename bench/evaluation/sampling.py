@@ -290,7 +290,7 @@ def finite_items(values: Tensor) -> Tensor:
     """Return B booleans, on the device of the values: for each item, True if all values of the item are finite.
 
     Args:
-        values: tensor with one entry of any shape for each of the B items, along the first axis.
+        values: tensor whose first axis counts the B items. The other axes may have any number and any size.
     """
     return torch.isfinite(values).flatten(1).all(1)
 
@@ -314,8 +314,8 @@ def refuse_not_finite(fine: npt.NDArray[np.bool_], what: str, ids: Sequence[str]
 def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) -> None:
     """Remove arrays from the store if the run was told to compute everything again (`fresh=true`).
 
-    The main process removes them, notes this in the store, and goes on without waiting for any other process. Any other
-    process waits for the note before it looks for the arrays.
+    The main process removes the arrays, saves in the store that they are removed, and goes on without waiting for any
+    other process. Any other process waits until the store says that the arrays are removed.
 
     Args:
         store: store of the run.

@@ -1,6 +1,6 @@
-"""The scoring stage.
+"""Defines the scoring stage of a run.
 
-It applies every measure to the images of every row, and saves the scores of each block in the store.
+The stage applies every measure to the images of every row, and saves the scores of each block in the store.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class Scoring:
     def truth(self, items: Items) -> dict[str, Features]:
         """Return the features of other true images than those of the run's items.
 
-        The store keeps the features under the same keys as those of a run with these items.
+        In the store, the features have the same keys as in a run that measures these items.
 
         Args:
             items: items whose true images form the set. Only those in `Items.references` count.
@@ -248,7 +248,7 @@ class Scoring:
         return joined(list(self.batches.over(range(len(block)), measured)))
 
     def _stored_layouts(self, resolution: int) -> Fact:
-        """Return the entry of the store for the layouts of all cells.
+        """Return the file of the store in which the layouts of all cells are saved.
 
         Args:
             resolution: side of the items in pixels.
@@ -285,7 +285,7 @@ class Scoring:
             progress: progress bar, which is advanced after every batch.
 
         Returns:
-            For each cell, its arrays by name. Each array has one entry for each item of the block.
+            For each cell, its arrays by name. Each array has a value or a feature vector for each item of the block.
         """
         names = {cell.measure for cell in cells}
         measures = {name: measure for name, measure in self.measures.items() if name in names}
@@ -416,7 +416,7 @@ class Layouts:
         Args:
             scoring: scoring stage of the run.
             resolution: side of the items in pixels.
-            fact: entry of the store in which the layouts of all cells are saved.
+            fact: file of the store in which the layouts of all cells are saved.
         """
         self._scoring, self._resolution, self._fact = scoring, resolution, fact
         self._known: dict[tuple[Unit, bool | None], Layout] = {}

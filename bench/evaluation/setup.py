@@ -1,4 +1,4 @@
-"""The objects that a run of a table needs. Each object is made from the configuration when it is first used."""
+"""Makes the objects that a run of a table needs from the configuration. Each object is made when it is first used."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class Setup:
     """An object that makes the generator, the methods and the measures of one table from the configuration.
 
     It also computes the identities of these objects, from which the keys of the store are computed. An identity
-    consists of the object's settings in the configuration, in which a hash of the file's content replaces each path.
+    consists of the object's settings in the configuration. Each path in these settings is replaced by a hash of the
+    content at this path.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Setup:
     def work(self) -> Work:
         """Number and resolution of the run's items, source of their masks, and number of latent arrays for each item.
 
-        The number of items is the largest possible number, or None if it is unknown. The store saves the latent arrays.
+        The run has at most this number of items; None if the number is unknown. The store saves the latent arrays.
         """
         dataset, listing = self.resolved["dataset"], self.inspection.listing
         counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
@@ -315,7 +316,7 @@ class Setup:
 
     @property
     def _facts(self) -> Fact:
-        """Entry of the store for `facts`."""
+        """File of the store in which `facts` is saved."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         made |= {"measures": identity(self.resolved["metrics"]["measures"], self.weights)}
         made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
@@ -370,8 +371,8 @@ class Setup:
     def _batches(self, stage: str, settings: Any) -> Batches:
         """Return the division of items into batches for a stage.
 
-        The batch size is the configured one. If none is configured, a probe finds the batch size, and the store saves
-        it for later runs.
+        If the configuration sets no batch size, `Batches` uses the size that an earlier run saved in the store, or
+        finds the size by a probe.
 
         Args:
             stage: name of the stage.
@@ -383,7 +384,7 @@ class Setup:
 
     @property
     def prediction(self) -> Fact:
-        """Entry of the store in which a run with `stage=check` saves its estimate.
+        """File of the store in which a run with `stage=check` saves its estimate.
 
         A later run compares its measured time and memory with the estimate.
         """
@@ -393,7 +394,7 @@ class Setup:
 
     @property
     def contracts(self) -> Fact:
-        """Entry of the store that records that the generator, methods and measures passed `check_contracts`."""
+        """File of the store which states that the generator, methods and measures passed `check_contracts`."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         return self._fact("contracts", {**made, "measures": self.protocols, "version": CONTRACTS})
 
@@ -402,8 +403,8 @@ class Setup:
     ) -> dict[str, Any]:
         """Return a result that depends only on latents and on the rows' networks. It is computed once, and then stored.
 
-        It is computed again with `fresh=true`, and whenever this project's code, the version of a package or the device
-        has changed.
+        The result is computed again with `fresh=true`, and whenever this project's code, the version of a package or
+        the device has changed.
 
         Args:
             what: name of the result, under which the store saves it.
@@ -436,7 +437,7 @@ class Setup:
         return {**made, "versions": versions(), "code": source_hash()}
 
     def _fact(self, what: str, settings: Any) -> Fact:
-        """Return the entry of the store for a value that depends on the device and on the resolution of the run.
+        """Return the file of the store for a value that depends on the device and on the resolution of the run.
 
         Args:
             what: name of the value.

@@ -1,1 +1,1 @@
-"""The miniature data sets: drawn scenes and a few photographs, with the folders and files of the real data sets."""
+"""Writes miniature data sets of drawn scenes and a few photographs. Folders and files are named as in the real ones."""

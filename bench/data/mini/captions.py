@@ -1,4 +1,4 @@
-"""Five captions for each drawn scene, because COCO has five or more captions for each picture."""
+"""Makes five captions for each drawn scene, because COCO has five or more captions for each picture."""
 
 from __future__ import annotations
 

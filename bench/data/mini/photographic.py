@@ -1,4 +1,4 @@
-"""Photographic pictures for the miniature data sets: crops of photographs and, in the split `val`, drawn textures.
+"""Makes photographic pictures for miniature data sets: crops of photographs and, in the split `val`, drawn textures.
 
 The splits `train` and `dev` contain many crops of each photograph. In the split `val`, each data set contains only one
 crop of each photograph, so that no photograph dominates the metrics. In this split, crops and drawn textures alternate

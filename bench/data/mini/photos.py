@@ -1,4 +1,6 @@
-"""Crops of real photographs that installed packages contain. Nothing is downloaded. No photograph is in two splits.
+"""Cuts pictures out of real photographs. Installed packages contain these photographs, so nothing is downloaded.
+
+No photograph is in two splits.
 
 matplotlib contains `grace_hopper`, and scikit-image contains all other photographs. Their documentation says this about
 the photographs of the split `val`:

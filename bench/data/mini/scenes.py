@@ -1,8 +1,9 @@
-"""Drawn scenes for the miniature data sets: a textured background, one to three shapes, and a short word.
+"""Draws scenes for the miniature data sets.
 
-Every scene has a word because the paper shows that encoding an image to latents and decoding it damages text in the
-known region. OpenCV draws the scenes. OpenCV must have version 5 or newer, which takes letters from a scalable font.
-All random values of a scene come from the random generator or from the seed that the caller passes.
+A scene has a textured background, one to three shapes, and a short word. Every scene has a word because the paper shows
+that encoding an image to latents and decoding it damages text in the known region. OpenCV draws the scenes. OpenCV must
+have version 5 or newer, which takes letters from a scalable font. All random values of a scene come from the random
+generator or from the seed that the caller passes.
 """
 
 from __future__ import annotations
