@@ -29,7 +29,7 @@ GALLERY = "gallery.json"
 
 
 class KeptDrawings:
-    """The drawings that show images of a run's rows, and that the store keeps.
+    """An object that makes the drawings of a run's rows. It keeps them in the store, and reads them from there.
 
     The store's key of a drawing is a hash of everything that the drawing shows. The hash also covers the items, latents
     and networks that determine the images, and the versions of the packages and of this project's code.

@@ -1,8 +1,8 @@
-"""The leaderboard: decoders of several latent spaces on the same pictures.
+"""The leaderboard, which compares decoders of several latent spaces on the same pictures.
 
-Within a space, every decoder gets the same latents, which one encoder makes once. This is a table like those of the
-paper, with paired differences, adjusted p-values and bold numbers as they are earned. Across spaces, a second table
-shows reconstruction quality next to the sizes of the latents and the costs of the decoders.
+In each space, one encoder makes the latents once, and every decoder gets these latents. Each space has a table like
+those of the paper, with paired differences, adjusted p-values and bold numbers. A further table shows all spaces: the
+quality of the reconstructions, the sizes of the latents and the costs of the decoders.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ DRAWN = ("parameters", "tera_flop", "seconds_per_image")
 
 @dataclass(frozen=True)
 class SpaceRow:
-    """A row of one space's table."""
+    """A row of a space's table, together with the row's precision and the name of the row's autoencoder."""
 
     vae: str
     """Name of the autoencoder in the configuration."""
@@ -79,7 +79,7 @@ class SpaceRow:
 
 @dataclass(frozen=True)
 class Space:
-    """The decoders of one latent space."""
+    """A latent space, with its autoencoders and the rows of its table."""
 
     name: str
     shared: SharedSpace
@@ -130,8 +130,9 @@ class Leaderboard:
     def spaces(self) -> dict[str, Space]:
         """The latent spaces by name, each with its rows.
 
-        Autoencoders with the same value of `space` share a space. One without a value shares the space of the
-        autoencoder that its key `encoder` names, and otherwise has a space of its own.
+        Autoencoders with the same value of `space` share a space. An autoencoder without this value joins the space of
+        the autoencoder whose folder is the value of its key `encoder`. If `encoder` is not set, or if the leaderboard
+        has no autoencoder in this folder, a new space is made for the autoencoder.
         """
         vaes = self.config.vaes
         folders = {Path(spec.path).resolve(): spec.space or name for name, spec in vaes.items() if spec.encoder is None}
@@ -142,7 +143,12 @@ class Leaderboard:
         return {space: self._space(space, names) for space, names in members.items()}
 
     def _space(self, space: str, names: Sequence[str]) -> Space:
-        """Return a space. Its latents come from its first autoencoder that does not imitate an unnamed one."""
+        """Return a space with the rows of the given autoencoders.
+
+        The latents of the space are made for one of these autoencoders, by the encoder in its key `encoder` if this key
+        is set, and otherwise by its own encoder. The autoencoder is the first one that has this key or was not trained
+        on the latents of another autoencoder. If there is none, it is the first of all.
+        """
         vaes = {name: self.config.vaes[name] for name in names}
         own = (name for name, spec in vaes.items() if spec.encoder is not None or not imitates(spec.path))
         source = next(own, names[0])
@@ -150,9 +156,11 @@ class Leaderboard:
         return Space(space, SharedSpace(vaes, source), rows, vaes[source].space)
 
     def _rows(self, name: str) -> dict[str, SpaceRow]:
-        """Return the rows of one autoencoder: one for each precision, with the mask and without it if it takes one.
+        """Return the rows of one autoencoder. The key is the name of the row.
 
-        If every mask covers the whole picture, no pixel is known, and there is no row with the mask.
+        There is one row for each precision. If the decoder takes a mask, there are two rows for each precision: one
+        with the mask and one without the mask. If every mask covers the whole picture, no pixel is known, and there is
+        again only one row for each precision, without the mask.
         """
         spec = self.config.vaes[name]
         known = traits_of(self.config.resolved["dataset"]).masks != "whole"
@@ -212,7 +220,7 @@ class Leaderboard:
         return Setup(self.table_config(space, rows), self.overrides)
 
     def missing(self) -> list[Problem]:
-        """Return everything that is missing or wrong among the files of any autoencoder, data set or metric."""
+        """Return everything that is missing or wrong among the files of the autoencoders, data set and metrics."""
         for setup in self._setups.values():
             check_settings(setup.resolved, setup.spec, setup.rows)
         shared = next(iter(self._setups.values())).inspect(("dataset", "metrics"))
@@ -229,10 +237,10 @@ class Leaderboard:
                 yield Problem(str(space.shared.encoder), said, (f"vaes.{space.shared.source}.path",))
 
     def run(self) -> Results:
-        """Measure the table of every space, and write the table across spaces.
+        """Measure the table of every space, and write one table of all spaces.
 
         With a `stage` before `tabulate`, no table is written. The exit status of the results is the highest exit status
-        of a space.
+        of all spaces.
 
         Raises:
             BadInputError: something is missing or wrong. The message lists everything.
@@ -271,7 +279,7 @@ class Leaderboard:
         """Load the networks of each space in turn, so that wrong weights are found before anything is measured.
 
         Raises:
-            BadInputError: networks do not load. The message has each error on a line.
+            BadInputError: the networks of at least one space do not load. The message lists the errors.
         """
         errors = []
         for space in self.spaces.values():
@@ -285,7 +293,10 @@ class Leaderboard:
             raise BadInputError("\n".join(dict.fromkeys(errors)))
 
     def _remove_earlier(self, out: Path) -> None:
-        """Remove the tables of an earlier leaderboard in the same folder, and its spaces that this one lacks."""
+        """Remove the tables, the figure and the index page of an earlier leaderboard from `out`.
+
+        The folder of a space is also removed if this leaderboard does not have the space.
+        """
         for name in FILES:
             (out / name).unlink(missing_ok=True)
         for file in out.glob(f"*/{JOB}"):
@@ -294,7 +305,7 @@ class Leaderboard:
 
     @cached_property
     def _setups(self) -> dict[str, Setup]:
-        """For each space, the objects that its rows in full precision need."""
+        """The objects that the rows in full precision of each space need. The key is the name of the space."""
         return {name: self._setup(space, self._exact(space)) for name, space in self.spaces.items()}
 
     @staticmethod
@@ -302,9 +313,10 @@ class Leaderboard:
         return [name for name, row in space.rows.items() if row.precision == EXACT]
 
     def _check(self) -> Results:
-        """Check each space with its rows in full precision. Rows in half precision are tried only on the real pictures.
+        """Check the table of each space with its rows in full precision, and print what all spaces together need.
 
-        Print the time, memory and disk space that all spaces together need.
+        The printed needs are time, memory and disk space. Rows in half precision are not checked here. A complete run
+        tries them on its own pictures.
         """
         found = [
             TableExperiment(self.table_config(space, self._exact(space)), self.overrides).run()
@@ -316,20 +328,21 @@ class Leaderboard:
         return Results(Path(), max(result.status for result in found))
 
     def _unusable(self, space: Space) -> dict[str, str]:
-        """Return, for each row in half precision that cannot be measured, the reason.
+        """Return the rows in half precision that cannot be measured. The key is the row, and the value is the reason.
 
-        Such a row has no numbers, because a mean over the other pictures would be another quantity.
+        A row is not measured if any of its images has NaN or infinite values, because a mean over its other images
+        would be another quantity.
         """
         half = [name for name, row in space.rows.items() if row.precision != EXACT]
         return rows_without_finite_images(self._setup(space, half)) if half else {}
 
     def conclude(self, out: Path, results: Mapping[str, Results], reasons: Mapping[str, str]) -> None:
-        """Write the table across spaces, the figure, the index page and `run.json`, and print the table.
+        """Write the table of all spaces, its figure, the index page and `run.json`, and print the table.
 
         Args:
             out: folder of the leaderboard.
             results: results of each space, by the name of the space.
-            reasons: reason of each row without numbers, by the name of the row.
+            reasons: reason why a row could not be measured, by the name of the row.
         """
         config = self.config
         rows = [row for name in results for row in self._board_rows(out, name, results[name], reasons)]
@@ -399,7 +412,10 @@ class Leaderboard:
         return found
 
     def _reproductions(self, out: Path, name: str, result: Results) -> list[ReproductionVerdict]:
-        """Compare the rows in full precision and without a mask with the published values of their decoders."""
+        """Compare measured values with the published values of the same decoders, and return the verdicts.
+
+        The measured values are those of the rows that have full precision and do not use a mask.
+        """
         if result.table is None:
             return []
         protocol = self._protocol(out, [name])
@@ -425,12 +441,15 @@ class Leaderboard:
 
     @staticmethod
     def _protocol(out: Path, names: Iterable[str]) -> dict[str, Any]:
-        """Return the protocol of the first space that has finished, as in `results.json`; empty if there is none."""
+        """Return the protocol of the first space whose `results.json` has one; an empty mapping if none has one."""
         found = (read_if_there(out / name / RESULTS).get("protocol") for name in names)
         return next((protocol for protocol in found if protocol), {})
 
     def _notes(self, out: Path, results: Mapping[str, Results]) -> list[str]:
-        """Return the notes on the whole table: its protocol, and spaces whose numbers have another one."""
+        """Return the notes on the table of all spaces.
+
+        They name the protocol, and each space whose numbers cannot be compared with those of the first space.
+        """
         protocol = self._protocol(out, results).get("name")
         notes = [
             f"Protocol: {protocol or 'none is declared (see docs/protocols.md)'}.",
@@ -451,7 +470,7 @@ def _autoencoder(path: str, space: str, encoder: str | None = None) -> dict[str,
 
 
 def _numbers(line: pandas.Series) -> dict[str, float]:
-    """Return the values and standard errors in one line of a table's data frame, by the name of the column."""
+    """Return the numbers in one line of a table's data frame, by the name of the column. Missing ones are left out."""
     return {
         str(name): float(value)
         for name, value in line.items()
@@ -460,7 +479,10 @@ def _numbers(line: pandas.Series) -> dict[str, float]:
 
 
 def _estimates(numbers: Mapping[str, float]) -> dict[str, MeasuredValue]:
-    """Return the values with their 95 % intervals, by metric, from the numbers of one line."""
+    """Return each value with its 95 % interval, by the name of its metric.
+
+    `numbers` is a result of `_numbers`. A value for which it has no interval gets the interval None.
+    """
     found = {}
     for metric, value in numbers.items():
         low, high = numbers.get(f"{metric}_ci95_low"), numbers.get(f"{metric}_ci95_high")

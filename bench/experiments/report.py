@@ -1,4 +1,4 @@
-"""The report on a table's run: figures, the page with its gallery, costs, records, and the content of `run.json`."""
+"""An object that makes the report on a table's run: figures, page, gallery, costs, records and `run.json`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TIMED = 8
 
 
 class RunReport:
-    """The figures, the page and the files that a measured run of a table writes into its folder."""
+    """An object that makes the figures, the page and other files of a table's measured run."""
 
     def __init__(self, setup: Setup, run: MeasuredRun) -> None:
         """Set the finished run, and the objects with which the run was measured."""

@@ -289,7 +289,7 @@ class SeedsExperiment:
         return result
 
     def _by_shipped(self, table: _Table, run: _FinishedRun) -> TableSeeds:
-        """Return the entry of one table for `seeds.json`, with only the values of the shipped decoders."""
+        """Return what `seeds.json` says about one table, with the values of the shipped decoders only."""
         seed = self.shipped["seed"]
         decoders = self.parts(seed)
         hashes = {row: file_sha256(decoders[name] / WEIGHTS) for row, name in table.decoders.items()}
@@ -322,7 +322,7 @@ class SeedsExperiment:
     # --- keep
 
     def _keep(self, number: int, table: TableSeeds) -> None:
-        """Write the entry of one table into `seeds.json`, and write `CARD.md` again with the new values."""
+        """Replace the values of one table in `seeds.json`, and write `CARD.md` again with the new values."""
         study = SeedStudy.read(self.card)
         study = replace(study, tables={**study.tables, number: table})
         self.card.mkdir(parents=True, exist_ok=True)

@@ -123,7 +123,7 @@ class SensitivityExperiment:
     def summaries(self, scored: Scored, items: Items) -> dict[View, Summary]:
         """Return the estimates of the metrics that the sensitivity table shows, for each view.
 
-        A view is a combination of items, bins and a reference set. There is an entry for each view that a choice or the
+        A view is a combination of items, bins and a reference set. The result has each view that a choice or the
         table's protocol uses.
 
         Args:
@@ -137,10 +137,11 @@ class SensitivityExperiment:
         }
 
     def _seen(self, scored: Scored, items: Items, view: View) -> Scored:
-        """Return the scores with the reference set of a view.
+        """Return the scores, with the features of a view's reference set as the features of the true images.
 
-        If the reference set consists of other pictures, each of them stands for the item at the same place of the
-        manifest. The two sets are then independent, so that it does not matter which picture stands for which item.
+        If the view has no reference set of its own, the scores are returned unchanged. Otherwise, the first picture of
+        the reference set stands for the first item, and so on. This order does not matter, because the pictures of the
+        reference set are independent of the items.
         """
         change = self.choices[view.reference].reference if view.reference else None
         if change is None:

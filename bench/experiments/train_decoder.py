@@ -194,7 +194,7 @@ class TrainDecoder:
         """Return the decoder from which the training starts; None for random weights.
 
         Raises:
-            BadInputError: there is no decoder of this project's architecture.
+            BadInputError: the configured path `start` contains no decoder of this project's architecture.
         """
         if self.start is None:
             return None
@@ -249,7 +249,10 @@ class TrainDecoder:
 
     @cached_property
     def planned(self) -> DecoderConfig:
-        """Sizes that the configuration sets, before the first stage is read: the latents have 4 channels here."""
+        """Sizes of the decoder according to the configuration alone. The number of latent channels is always 4 here.
+
+        The correct number is known only after the first stage is read.
+        """
         spec = self.config.decoder
         try:
             return sized(
@@ -329,7 +332,7 @@ class TrainDecoder:
 
     @cached_property
     def lineage(self) -> dict[str, Any]:
-        """Origin of the trained weights and the space of their latents. It is saved with the weights."""
+        """Origin of the trained weights, and the latent space of the decoder. Both are saved with the weights."""
         return {**self._origin, SPACE: space_facts(self.first_stage.autoencoder)}
 
     @cached_property
@@ -540,7 +543,7 @@ def own_checkpoint(config: TrainDecoderConfig, overrides: Sequence[str]) -> str 
 
     - No `decoder.checkpoint` is configured.
     - The configured checkpoint exists, but it has another shape than the configured decoder.
-    - The configured checkpoint does not exist, and an override asks for another shape (`RESHAPING`).
+    - The configured checkpoint does not exist, and an override sets one of the keys in `RESHAPING`.
 
     The weights are saved in the store. All runs that share the store use them, and no run trains this decoder again.
 

@@ -25,7 +25,7 @@ DONE, BAD_INPUT = 0, 2
 
 
 def read_old(path: Path) -> Side:
-    """Read the old side of a comparison.
+    """Read the old numbers of a comparison.
 
     Args:
         path: file of a baseline, folder of a run, or folder of several runs.

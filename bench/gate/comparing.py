@@ -1,4 +1,4 @@
-"""The comparison of the new side's numbers with the old side's numbers. Each comparison gets a margin and a verdict."""
+"""The function that compares new numbers with old numbers. Each comparison gets a margin and a verdict."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOTHING = Number(None, False, reason="not measured")
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of one number, which both sides have: one metric or cost of one row."""
+    """The new and the old value of one metric or cost of one row, with their margin and verdict."""
 
     experiment: str
     row: str
@@ -70,7 +70,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of comparing two whole sides."""
+    """The result of comparing all new numbers with all old numbers."""
 
     new: Path
     old: Path
@@ -91,12 +91,12 @@ class Outcome:
 
 
 def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
-    """Compare the numbers of two sides. Two numbers are compared if they have the same experiment, row and metric.
+    """Compare new numbers with old numbers. Two numbers are compared if they have the same experiment, row and metric.
 
-    A problem is reported for each experiment or row that only the old side has. Only a note is made for each experiment
-    or row that only the new side has. If both sides have a row, each metric or cost of this row that only one side has
-    is a problem. If the new side is the run of a single table, another rule holds for experiments: only this table is
-    compared, and it is a problem if the old side does not have this table.
+    A problem is reported for each experiment or row that only `old` has. Only a note is made for each experiment or row
+    that only `new` has. If both have a row, a problem is reported for each metric or cost of this row that only one of
+    them has. If `new` is the run of a single table, another rule holds for experiments: only this table is compared,
+    and a problem is reported if `old` does not have this table.
 
     Args:
         new: run or runs to judge.
@@ -180,7 +180,7 @@ class _Collector:
         self._costs(name, both, new, old)
 
     def _metric(self, name: str, metric: str, rows: Sequence[str], new: Measured, old: Measured) -> None:
-        """Compare one metric in `rows`, which are the rows that both sides have."""
+        """Compare one metric in `rows`. These are the rows that the new and the old run both have."""
         margin = margin_of(metric, self.margins)
         if np.isinf(margin.amount):
             self.notes.append(f"{name}: {metric} is not compared, because its margin is {margin}")
@@ -207,7 +207,10 @@ class _Collector:
             self.miss(name, f"{metric} of {', '.join(found)}: {why}")
 
     def _costs(self, name: str, rows: Sequence[str], new: Measured, old: Measured) -> None:
-        """Compare the costs of `rows`, which both sides have. In Tables 7 and 8, compare the costs of each decoder."""
+        """Compare the costs of `rows`, which are in the new and in the old run.
+
+        In Tables 7 and 8, compare the costs of each decoder instead.
+        """
         named = dict.fromkeys(row for side in (old, new) for row, _ in side.costs) if OVERALL in rows else rows
         for cost in COSTS:
             margin = margin_of(cost, self.margins)
@@ -249,7 +252,7 @@ def _sampling(new: Measured, old: Measured) -> str | None:
 def _unlike(metric: str, new: Stamps, old: Stamps) -> str | None:
     """Return a description of how the protocols of `metric` differ.
 
-    The result is None if the protocols are equal, or if one side has no protocol of this metric.
+    The result is None if the protocols are equal, or if `new` or `old` has no protocol of this metric.
     """
     stamps = [
         Stamps(side.manifest, {metric: side.protocols[metric]}) for side in (new, old) if metric in side.protocols
@@ -258,14 +261,14 @@ def _unlike(metric: str, new: Stamps, old: Stamps) -> str | None:
 
 
 def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | NotAvailable:
-    """Return the worsening of a number from the old side to the new side, or the reason why it cannot be computed.
+    """Return the worsening from an old number to a new number, or the reason why it cannot be computed.
 
-    If both sides have influences, the worsening is paired by item and has a standard error. Otherwise it is only the
-    difference of the two values.
+    If both numbers have influences, the worsening is paired by item and has a standard error. Otherwise, the worsening
+    is only the difference of the two values.
 
     Args:
-        new: number of the new side.
-        old: number of the old side.
+        new: the new number.
+        old: the old number.
         digits: number of significant digits to which the old value was rounded; None if it was not rounded.
     """
     if new.value is None or old.value is None:

@@ -44,10 +44,11 @@ def decoder_pictures(folder: Path | None, *, limit: int | None, size: int) -> li
     """Return the pictures on which two decoders are compared.
 
     Args:
-        folder: folder of pictures. The shorter side of each is scaled to the size, and the centre is cut out. If it is
-            None, pictures are drawn: scenes with a word, and crops of photographs and drawn textures, in turn.
-        limit: number of pictures, the first ones by name; None for all pictures of the folder, or for `DRAWN` drawn
-            ones.
+        folder: folder of pictures. The shorter side of each picture is scaled to `size`, and the centre is cut out.
+            With None, this project makes the pictures: every other picture is a drawn scene with a word, and the
+            others are crops of photographs and drawn textures.
+        limit: number of pictures. From a folder, the first pictures by name are taken. With None, all pictures of the
+            folder are taken, or `DRAWN` pictures are made.
         size: side of the pictures in pixels.
 
     Raises:
@@ -68,7 +69,7 @@ def decoder_pictures(folder: Path | None, *, limit: int | None, size: int) -> li
 
 
 def _drawn(size: int) -> Iterator[DecoderPicture]:
-    """Yield drawn scenes and photographic pictures in turn, without an end. Each has a source of its own."""
+    """Yield drawn scenes and photographic pictures in turn, without an end. Each picture has a source of its own."""
     number = 0
     while True:
         scene = draw_scene(numbered_scene(number, 0, data_set=DATA_SET, split="val"))
@@ -79,7 +80,10 @@ def _drawn(size: int) -> Iterator[DecoderPicture]:
 
 
 def _square(picture: Pixels, size: int) -> Pixels:
-    """Cut out the centre of a picture, and scale it: by areas to a smaller size, and bicubically to a larger one."""
+    """Cut out the central square of a picture, and scale this square to the given size.
+
+    A larger square is scaled by averages over areas, and a smaller square by bicubic interpolation.
+    """
     height, width = picture.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,4 +1,4 @@
-"""The comparison of two decoders on the same latents: are the pictures still the same, and are they no worse?
+"""The function that compares two decoders on the same latents: do the pictures differ, and are they worse?
 
 The rules of the decision are those of `bench.gate.decision`, and the intervals are paired by picture as in
 `bench.metrics.uncertainty`.
@@ -71,7 +71,7 @@ CHANNELS = ("red", "green", "blue")
 
 @dataclass(frozen=True)
 class DecoderUse:
-    """The way in which a decoder is used."""
+    """The way in which a decoder is used: its precision, its tiles and its compilation."""
 
     precision: str = "float32"
     """Number type of the weights, the latents and the computation, one of `bench.config.schema.PRECISIONS`."""
@@ -166,13 +166,13 @@ def compare_decoders(old: str | Path, new: str | Path, settings: DecoderSettings
         - `share_changed`: mean share of the pixels that changed by more than one level in at least one channel;
         - `squared_difference`: mean squared difference, in squared grey levels;
         - `colour_shift_red`, `_green` and `_blue`: mean of NEW's value minus OLD's value, in grey levels;
-        - `psnr`, `ssim` and `lpips` of each side's pictures against the true pictures.
+        - `psnr`, `ssim` and `lpips`: each compares the pictures of one decoder with the true pictures.
 
         If NEW makes NaN or infinite values, the only number is `broken_pictures`, which is then a regression.
 
     Raises:
-        BadInputError: a folder does not contain a decoder with finite weights; the spaces differ; OLD makes NaN or
-            infinite values; or a setting is wrong.
+        BadInputError: a folder does not contain a decoder with finite weights; the latent spaces differ; OLD makes NaN
+            or infinite values; or a setting is wrong.
     """
     _check_settings(settings)
     before, after = _sides(Path(old), Path(new), settings)
@@ -203,13 +203,13 @@ def compare_decoders(old: str | Path, new: str | Path, settings: DecoderSettings
 
 
 def _findings(values: _Values, between: float | None, precision: str, identical: bool) -> list[str]:
-    """Return the notes on NaN and infinite values, on the PSNR between the sides, and on margins of 0.
+    """Return the notes on NaN and infinite values, on the PSNR between OLD and NEW, and on margins of 0.
 
     Args:
         values: values of all pictures.
-        between: PSNR in dB between the sides; None if it is not known.
+        between: PSNR in dB between the pictures of OLD and of NEW; None if it is not known.
         precision: number type of NEW.
-        identical: True if the pictures of the two sides should not differ at all.
+        identical: True if the pictures of OLD and of NEW should not differ at all.
     """
     notes = []
     if identical:
@@ -239,10 +239,11 @@ def _check_settings(settings: DecoderSettings) -> None:
 
 
 def _sides(old: Path, new: Path, settings: DecoderSettings) -> tuple[_Side, _Side]:
-    """Load both sides in float32.
+    """Load both decoders in float32.
 
     Raises:
-        BadInputError: a side cannot be loaded, the argument `encoder` is missing or not needed, or the spaces differ.
+        BadInputError: a decoder cannot be loaded, `settings.encoder` is missing or not needed, or the decoders have
+            different latent spaces.
     """
     own = {path: network_settings(path).get("_class_name") == OWN for path in (old, new)}
     if settings.encoder is not None and not any(own.values()):
@@ -276,8 +277,8 @@ def _size(asked: int | None, old: Autoencoder, new: Autoencoder) -> int:
 
     Args:
         asked: side that the caller asks for; None to choose one.
-        old: autoencoder of the old side.
-        new: autoencoder of the new side.
+        old: the old autoencoder.
+        new: the new autoencoder.
 
     Raises:
         BadInputError: the side does not fit one of the autoencoders.
@@ -292,7 +293,10 @@ def _size(asked: int | None, old: Autoencoder, new: Autoencoder) -> int:
 
 
 def _measures(name: str, device: torch.device) -> tuple[Mapping[str, Measure], list[str]]:
-    """Return the measures of the errors to the truth, and a note for each metric whose network is missing."""
+    """Return the measures that compare pictures with the true pictures.
+
+    The second result is a list with a note for each metric whose network is missing.
+    """
     chosen = "mini" if name == "mini" else list(ERRORS[name])
     found = load_measures(chosen, ["inpainting"], device)
     lacking = [f"{metric} is not compared: {why}" for metric, why in found.lacking.items() if metric in METRICS]
@@ -316,7 +320,7 @@ def _in_range(truth: Tensor) -> Tensor:
 
 
 def _encoded(old: Autoencoder, pictures: Sequence[DecoderPicture], device: torch.device) -> list[Latents]:
-    """Encode all pictures with the encoder of the old side, and return the latents of each batch."""
+    """Encode all pictures with the encoder of the old autoencoder, and return the latents of each batch."""
     return [
         old.encode(_in_range(_truth(pictures, places, device)))
         for places in _batches(len(pictures), pictures[0].pixels.shape[0])
@@ -335,11 +339,11 @@ class _Side:
 
     @property
     def row(self) -> str:
-        """Name of the side in the table."""
+        """Name of the decoder in the table."""
         return f"{self.folder.name}, {self.use}"
 
     def notes(self) -> list[str]:
-        """Return a note if the configuration asks for float32, but another precision is used."""
+        """Return a note if the autoencoder's configuration asks for float32, but another precision is used."""
         if self.autoencoder.precision != "float32" or self.use.precision == "float32":
             return []
         return [
@@ -347,7 +351,10 @@ class _Side:
         ]
 
     def check_tiles(self, size: int) -> None:
-        """Require that pictures of a given side in pixels are divided into tiles, if the side uses tiles.
+        """Require that the tiles, if any are used, are smaller than the pictures.
+
+        Args:
+            size: side of the pictures in pixels.
 
         Raises:
             BadInputError: a whole picture would fit into one tile.
@@ -398,7 +405,10 @@ class _Side:
 
 @dataclass(frozen=True)
 class _Values:
-    """The values of all N pictures on both sides, by the name of the number. Differences of the old side are 0."""
+    """The values of all N pictures of OLD and of NEW, by the name of the number.
+
+    A difference between OLD and NEW is a value of NEW, and the value of OLD is then 0.
+    """
 
     old: Mapping[str, Array]
     new: Mapping[str, Array]
@@ -415,10 +425,10 @@ def _compared(
     latents: Sequence[Latents],
     measures: Mapping[str, Measure],
 ) -> _Values:
-    """Decode all latents with both sides, and measure the pictures.
+    """Decode all latents with both decoders, and measure the pictures.
 
     Raises:
-        BadInputError: OLD made NaN or infinite values, or a side made pictures of a wrong size.
+        BadInputError: OLD made NaN or infinite values, or a decoder made pictures of a wrong size.
     """
     values: tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]] = ({}, {})
     broken, units = 0, [Unit(name) for name in measures]
@@ -477,7 +487,7 @@ def _psnr(squared: float) -> float | None:
 
 @dataclass(frozen=True)
 class _Judged:
-    """The judged numbers, with the problems and notes of those that could not be compared."""
+    """The comparisons with their verdicts, and the problems and notes on numbers that could not be compared."""
 
     comparisons: tuple[Comparison, ...]
     problems: tuple[Problem, ...]
@@ -494,7 +504,7 @@ def _judged(
         margins: margins that replace the default ones.
         sources: source of each picture.
         row: name of the row.
-        identical: True if the pictures of the two sides should not differ at all.
+        identical: True if the pictures of OLD and of NEW should not differ at all.
     """
     if values.broken:
         worse = Worsening(float(values.broken))
@@ -526,10 +536,10 @@ def _with_verdicts(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
 def _comparison(
     name: str, values: _Values, known: Chosen, sources: Sequence[str], row: str, margin: Margin
 ) -> Comparison:
-    """Compare one number of the two sides, without a verdict.
+    """Compare one number of OLD and of NEW. The comparison has no verdict yet.
 
     The largest difference is compared by value, because it is no mean. All other numbers are means over the pictures,
-    and are paired by picture. A colour shift is worse in the direction in which it goes.
+    and are paired by picture. A colour shift is a worsening, whether it is positive or negative.
 
     Args:
         name: name of the number.

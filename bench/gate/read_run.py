@@ -85,7 +85,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Side:
-    """The new or the old side of a comparison."""
+    """All new or all old numbers of a comparison, as read from runs or from a baseline."""
 
     path: Path
     tables: Mapping[str, Measured]
@@ -99,7 +99,7 @@ class Side:
 def read_side(path: Path) -> Side:
     """Read the folder of one run, or a folder that contains the folders of several runs.
 
-    A file that cannot be used becomes a problem of the returned side, and the other runs are still read.
+    A file that cannot be used becomes one of the problems in the result, and the other runs are still read.
 
     Raises:
         BadInputError: the folder does not exist, or contains two runs of the same experiment.
@@ -264,7 +264,7 @@ def _plain_costs(entry: Costs | DecoderCosts) -> Iterator[tuple[str, float]]:
 def _architecture(results: LayerResults) -> Measured:
     """Return the numbers of Table 7 or 8: the costs of the decoders, and the metric `LAYERS`.
 
-    `LAYERS` is the number of lines that agree with the paper's lines. It has no standard error, because it is not
+    `LAYERS` is the number of the table's lines that agree with the paper. It has no standard error, because it is not
     measured on items.
     """
     lines = results["rows"]

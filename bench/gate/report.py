@@ -111,8 +111,9 @@ def _case(suite: ElementTree.Element, name: str, verdict: Verdict, message: str)
 
 
 def _xml(text: str) -> str:
-    r"""Return `text` on one line. An escape such as `\x1b` replaces each character that is not printable, because XML
-    cannot contain some of these characters.
+    r"""Return `text` on one line, with an escape such as `\x1b` in place of each character that is not printable.
+
+    XML cannot contain some of these characters.
     """
     return one_line(text)
 

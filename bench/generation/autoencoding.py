@@ -38,7 +38,7 @@ class EncodingGenerator(Generator):
         return self.encode(image_batch(items))
 
     def encode(self, image: Tensor) -> Tensor:
-        """Return latents B×C×h×w of images B×3×H×W, uint8 or float in [-1, 1], unscaled."""
+        """Return the unscaled latents B×C×h×w of images B×3×H×W, which are uint8 or float in [-1, 1]."""
         pictures = padded(float_images(moved(image, self.device)), self.autoencoder.divisor)
         return self.autoencoder.encode(pictures).values
 
@@ -49,7 +49,7 @@ class EncodingGenerator(Generator):
         return space.channels, tall // space.factor, wide // space.factor
 
     def _whole(self, *sides: int) -> list[int]:
-        """Return sides after the extension to multiples of the divisor."""
+        """Return each side in pixels, rounded up to a multiple of the autoencoder's divisor."""
         return [side + -side % self.autoencoder.divisor for side in sides]
 
     def decodable(self, latents: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class EncodingGenerator(Generator):
 
 
 class DecodedByAutoencoder(Method):
-    """A method that decodes latents with the decoder of an autoencoder, whose latent space they must belong to."""
+    """A method that decodes latents with an autoencoder's decoder. The latents must be in the autoencoder's space."""
 
     decodes = True
 
@@ -106,7 +106,10 @@ class DecodedByAutoencoder(Method):
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return images B×3×H×W float32, roughly in [-1, 1], without the pixels that were added to fit the divisor."""
+        """Return images B×3×H×W float32, roughly in [-1, 1], in the size of the batch's images.
+
+        If the decoder makes larger images, because sides were extended to multiples of the divisor, they are cropped.
+        """
         height, width = batch.image.shape[-2:]
         shown: tuple[Tensor, ...] = ()
         if self.masked:

@@ -24,15 +24,15 @@ class _FirstStagePrecision:
 
 
 class InpaintingPipeline(_FirstStagePrecision, StableDiffusionInpaintPipeline):  # type: ignore[misc]  # no types
-    """The pipeline of Stable Diffusion 1."""
+    """The inpainting pipeline of Stable Diffusion 1."""
 
 
 class XLPipeline(_FirstStagePrecision, StableDiffusionXLInpaintPipeline):  # type: ignore[misc]
-    """The pipeline of SDXL."""
+    """The inpainting pipeline of SDXL."""
 
 
 class FluxPipeline(_FirstStagePrecision, FluxFillPipeline):  # type: ignore[misc]
-    """The pipeline of FLUX.1 Fill."""
+    """The inpainting pipeline of FLUX.1 Fill."""
 
     def prepare_mask_latents(self, mask: Tensor, masked_image: Tensor, *others: Any) -> Any:
         """Encode the image without its hole, and return the mask and the latents as tokens; see `FluxFillPipeline`."""

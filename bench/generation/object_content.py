@@ -66,9 +66,9 @@ def name_of(found: object) -> str:
 
 
 class _Description:
-    """A description of one object as plain data.
+    """A helper that describes one object as plain data.
 
-    Each part gets a number and is described once. If the same part occurs again, only its number is given.
+    Each part of the object gets a number and is described once. If a part occurs again, only its number is given.
     """
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ VAE = "AutoencoderKL"
 
 @dataclass(frozen=True)
 class Kind:
-    """A class of pipelines: its parts, and the form of its latents."""
+    """The description of a class of pipelines: its parts, and the form of its latents."""
 
     pipeline: Any
     """Class that runs the pipeline."""
@@ -58,7 +58,7 @@ class Kind:
     """Side of the square of positions whose channels are joined to one token; 1 if latents have the form B×C×h×w."""
 
     def grid(self, latents: Tensor, shape: tuple[int, int, int]) -> Tensor:
-        """Return the latents B×C×h×w of a pipeline.
+        """Return the output of a pipeline as latents B×C×h×w.
 
         Args:
             latents: output of the pipeline. If `patch` is above 1, these are tokens B×N×(C·patch²), row by row.
@@ -85,17 +85,24 @@ class LoadedPipeline:
 
     @property
     def denoiser(self) -> Any:
-        """The part that removes noise."""
+        """The network of the pipeline that removes noise."""
         return getattr(self.run, self.kind.denoiser)
 
 
 def _xl_inputs(space: LatentSpace) -> int:
-    """Return the number of channels of noisy latents, latents of the known pixels, and a mask."""
+    """Return the number of input channels of SDXL's denoising network.
+
+    The input consists of noisy latents, latents of the known pixels, and a mask with one channel.
+    """
     return 2 * space.channels + 1
 
 
 def _flux_inputs(space: LatentSpace) -> int:
-    """Return the number of channels of tokens: noisy latents, latents of the known pixels, and each pixel's mask."""
+    """Return the number of input channels of FLUX.1 Fill's denoising network, which reads tokens.
+
+    Each token joins four positions of the latents. It has the noisy latents and the latents of the known pixels at
+    these positions, and the mask of all pixels that belong to these positions.
+    """
     return 4 * (2 * space.channels + space.factor**2)
 
 

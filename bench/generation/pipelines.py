@@ -62,8 +62,8 @@ def text_parts(
     """Load the parts of a pipeline that reads text, and return them by the names that diffusers' pipelines use.
 
     The networks are on the device. The first stage is in float32; the UNet and the text encoder are in the given
-    precision. The entry `scheduler` is a configuration, not an object. The entry `unet_weights` is a text that tells
-    whether the UNet has raw weights or their moving average.
+    precision. The value of `scheduler` is a configuration, not an object. The value of `unet_weights` is a text that
+    tells whether the UNet has raw weights or their moving average.
 
     Args:
         pipeline: path or hub id, see `locate`. A file must be a Stable Diffusion 1 checkpoint in the original layout.
@@ -104,8 +104,8 @@ def exemplar_parts(
 ) -> dict[str, Any]:
     """Load the parts of Paint-by-Example, a pipeline that reads an exemplar instead of text.
 
-    The result has the entries of the result of `text_parts`, but `image_encoder` and `feature_extractor` in place of
-    `text_encoder` and `tokenizer`.
+    The result has the same keys as the result of `text_parts`, except two: `image_encoder` and `feature_extractor` are
+    in place of `text_encoder` and `tokenizer`.
 
     Args:
         pipeline: folder or hub id of the pipeline, see `locate`.

@@ -1,6 +1,6 @@
-"""Hash of the latents that each row passes to its decoder.
+"""The function that computes a hash of the latents that each row passes to its decoder.
 
-The work of the row is stopped before its decoder runs, and the latents themselves are not kept.
+The work of a row is stopped before its decoder runs, and the latents themselves are not kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["ReceivedLatents", "received_latents"]
 
 @dataclass(frozen=True)
 class ReceivedLatents:
-    """A record of the latents that the decoder of a row received: their kind, hash and number."""
+    """The kind and the hash of the latents that the decoder of a row received, and the number of items."""
 
     kind: str
     """Kind of latents that the row asks for, one of `bench.generation.method.LATENTS`."""
@@ -32,11 +32,11 @@ class ReceivedLatents:
 
 
 class _Observed(BaseException):
-    """An exception that stops a row's work on a batch when the latents are recorded and before they are decoded."""
+    """An exception that stops a row's work on a batch just before the latents are decoded."""
 
 
 def received_latents(methods: Mapping[str, Method], batches: Iterable[Batch]) -> dict[str, ReceivedLatents]:
-    """Record the latents that the decoder of each row receives.
+    """Return the kind and the hash of the latents that the decoder of each row receives, and the number of items.
 
     Each row that decodes latents gets every batch. The row's work on a batch stops just before the latents are decoded.
 
@@ -45,7 +45,7 @@ def received_latents(methods: Mapping[str, Method], batches: Iterable[Batch]) ->
         batches: all items in batches, on the device of the methods.
 
     Returns:
-        The recorded latents by row. A row that does not decode latents has no entry.
+        Kind, hash and number by the name of the row. A row that does not decode latents is left out.
     """
     decoding = {
         row: decoded

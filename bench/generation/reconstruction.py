@@ -19,9 +19,9 @@ __all__ = ["ReconstructionGenerator"]
 class ReconstructionGenerator(Generator):
     """A generator whose latents are the whole pictures, encoded by the first stage.
 
-    An autoencoder with a posterior, such as `AutoencoderKL`, encodes a picture as the mean of its posterior, and a
-    `VQModel` as entries of its codebook. The first stage's `post_quant_conv` is then applied if there is one, so the
-    latents are a decoder's input.
+    An autoencoder with a posterior, such as `AutoencoderKL`, encodes a picture as the mean of its posterior. A
+    `VQModel` encodes a picture as vectors from its codebook. The first stage's `post_quant_conv` is then applied if
+    there is one. The latents are therefore a decoder's input.
     """
 
     def __init__(self, path: str, *, device: torch.device) -> None:

@@ -37,7 +37,7 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
     """Load the parts of Stable Diffusion 1 from a file onto the CPU.
 
     The keys are the names that diffusers' pipelines use. The parts are the first stage `vae`, the networks `unet` and
-    `text_encoder`, and the configuration `scheduler`. The entry `unet_weights` is a text that tells whether the UNet
+    `text_encoder`, and the configuration `scheduler`. The value of `unet_weights` is a text that tells whether the UNet
     has raw weights, see `bench.generation.unet_weights.of_file`.
 
     Args:
