@@ -26,7 +26,7 @@ from each part."""
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """The value of a statistic extrapolated to infinitely many items."""
+    """An extrapolated value with its standard error, and the values of the statistic for finite numbers of items."""
 
     sizes: tuple[int, ...]
     """For each number of parts in `COUNTS`, the typical size of a part: the number of all items divided by the number

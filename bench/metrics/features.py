@@ -25,7 +25,7 @@ in memory. Larger features are read again each time."""
 
 @dataclass(frozen=True)
 class Piece:
-    """The features of some consecutive items."""
+    """A group of consecutive items: their number, and a function that reads their features."""
 
     count: int
     load: Callable[[], Array]

@@ -151,7 +151,7 @@ class _Set:
 
     @cached_property
     def root(self) -> Array:
-        """Matrix R with few rows whose product R'R is the covariance, so that R can replace the N feature vectors.
+        """Matrix R for which R'R is the covariance. R can replace the N feature vectors and has fewer rows.
 
         If N is larger than d, R has d rows. Otherwise it has N - 1 rows, which is enough because the N centred
         vectors add up to 0.
@@ -232,7 +232,10 @@ def _overlap(first: _Set, second: _Set) -> float:
 
 
 def _squared(few: _Set, many: _Set) -> Array | None:
-    """Return the squares of the singular values of A B'; None if rounding would make them inaccurate."""
+    """Return the squares of the singular values of A B', where A and B are the two sets' scaled feature matrices.
+
+    Return None if rounding would make the squares inaccurate.
+    """
     if not few.tall:
         return _eigenvalues(many.covariance(few.root))
     # The squares are the eigenvalues of the product of the two covariances. A rounding error relative to the
@@ -253,7 +256,7 @@ def _eigenvalues(lower: Array) -> Array:
     """Return the eigenvalues of a symmetric matrix, computed by PyTorch's LAPACK.
 
     Args:
-        lower: matrix of which only the lower triangle is read.
+        lower: the symmetric matrix. Only its lower triangle is read. The values above the diagonal are ignored.
     """
     import torch  # imported here because reading results does not need it
 

@@ -125,10 +125,10 @@ def kernel_estimate_by_parts(
 ) -> Estimate:
     """Estimate the squared MMD as `kernel_estimate` does, but with limited time and memory for many items.
 
-    The sources are divided into as few parts as possible so that a part has at most about `MOST` items. Each part has
-    at least two sources, and all parts have about the same number of sources. If there are too few sources for that
-    many parts, there are fewer and larger parts. The value is the mean of the parts' values, weighted with the parts'
-    numbers of items.
+    The sources are divided into parts with about equally many sources. The number of parts is the smallest for which a
+    part has about `MOST` items or fewer. Each part must have at least two sources. If there are too few sources for
+    that number of parts, there are fewer and larger parts. The value is the mean of the parts' values, weighted with
+    the parts' numbers of items.
 
     Args:
         a: features N×d of the images.

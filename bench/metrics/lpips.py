@@ -124,7 +124,7 @@ class LPIPSNetwork(nn.Module):
                 yield x
 
     def quick_between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
-        """Return the same distances as `between`, but faster. The tensors in `levels` are overwritten."""
+        """Return the same distances as `between`, but faster. The tensors of the argument `levels` are overwritten."""
         parts = [
             functional.conv2d(first.sub_(second).square_(), head).mean((1, 2, 3))
             for head, first, second in zip(self.heads, levels, others, strict=True)

@@ -1,6 +1,7 @@
 """The interface of every measure.
 
-A measure receives images batch by batch. For each batch it returns arrays with one entry for each item.
+A measure receives images batch by batch. For each batch it returns arrays, which contain one value or one feature
+vector for each item.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ class Measure(ABC):
 
     @abstractmethod
     def keep_truth(self, truth: Tensor) -> tuple[Arrays, Any]:
-        """Compute everything that depends only on the true images. A run calls this once for each batch, not for each
-        row.
+        """Compute everything that depends only on the true images.
+
+        A run calls this method once for each batch. All rows share the result.
 
         Args:
             truth: true images B×3×H×W uint8, on the measure's device.

@@ -1,4 +1,4 @@
-"""The full names of metrics, and the parts of a name: metric, variant and range of mask area.
+"""Functions that split and build the full names of metrics, which consist of metric, variant and range of mask area.
 
 For example, `fid_saved_round_40_50` is the metric `fid` in the variant `saved_round`, computed from the items whose
 hole covers 40 to 50 % of the image.

@@ -1,4 +1,4 @@
-"""The range of possible values of each metric.
+"""Functions that check numbers against the range of possible values of their metric.
 
 A number outside the range of its metric shows that a file is damaged, or that the number belongs to another metric.
 """

@@ -1,4 +1,4 @@
-"""The arrays that the measures computed for the items of a run."""
+"""A container for the arrays that the measures of a run compute for its items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Scored:
-    """All arrays of a run with N items. The items are in the order of the manifest."""
+    """All arrays that the measures computed in a run, with the sources and the mask areas of its N items.
+
+    The items are in the order of the manifest.
+    """
 
     rows: Mapping[str, Mapping[str, Array | Features]]
     """Arrays of each row of the table: first key, the row's name; second key, the array's name. An array has N values

@@ -30,7 +30,7 @@ FEWEST_EFFECTIVE = 5.0
 
 @dataclass(frozen=True)
 class Spread:
-    """The distribution of an estimate's error, computed from the influences of the sources."""
+    """The standard error, degrees of freedom and skewness of an estimate, computed from the sources' influences."""
 
     stderr: float
     sources: int

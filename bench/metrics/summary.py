@@ -151,7 +151,7 @@ no estimate, a `NotAvailable` with the reason."""
 
 @dataclass(frozen=True)
 class Summary:
-    """Estimates of every metric for every row, which allow comparisons of two rows item by item.
+    """An object that estimates every metric for every row, and that compares two rows item by item.
 
     Attributes:
         scored: measured values of all items.
@@ -159,7 +159,7 @@ class Summary:
         bins: bins of mask area in percent, such as (40, 50), for which every metric is also computed, except the
             metrics of the variant `hole_only`.
         rule: rule for an area on the edge of a bin, as in `bench.metrics.bins.area_bin`.
-        share: share of the items that are measured, above 0 and at most 1. They are taken at equal distances.
+        share: share of the items that is used, above 0 and at most 1. The used items are spread evenly over all items.
     """
 
     scored: Scored
@@ -420,7 +420,11 @@ class Summary:
         return estimate_by_halves(pairs.frechet, sources), inside
 
     def _inside(self, name: MetricName) -> Chosen:
-        """Return N booleans, True for the items that `share` chooses and that are in the metric's bin if it has one."""
+        """Return N booleans, True for the items from which a metric is computed.
+
+        These are the items that `share` chooses. If the metric's name has a bin, chosen items outside this bin are
+        not used.
+        """
         steps = np.floor(np.arange(len(self.scored.sources) + 1) * self.share)
         used: Chosen = np.diff(steps) > 0
         if name.bin is None:

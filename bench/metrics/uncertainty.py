@@ -1,4 +1,4 @@
-"""Estimates with influence functions, and the differences between them.
+"""Functions that compute estimates with influence functions, and differences between such estimates.
 
 A statistic computed from N items is, to first order, its true value plus the mean of the N influences (Efron, "The
 jackknife, the bootstrap and other resampling plans", 1982, chapter 6). If the statistic is a mean, the influence of an
@@ -128,7 +128,7 @@ def parts(sources: Sequence[str], count: int) -> list[Chosen]:
 
     Args:
         sources: name of the source of each of the N items.
-        count: number of parts. The divisions are nested: each of 2 parts is the union of two of the 4 parts.
+        count: number of parts. The division into 4 parts divides each half of the division into 2 parts once more.
 
     Returns:
         For each part, N booleans that are True for the items of the part. All items of a source are in one part.

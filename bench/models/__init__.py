@@ -1,4 +1,4 @@
-"""Neural networks: the decoders of the paper, and their weights on disk."""
+"""Functions that build, load and save the decoders of the paper, and a function that loads autoencoders."""
 
 from bench.models.autoencoders import load_autoencoder
 from bench.models.checkpoints import load_decoder, save_decoder

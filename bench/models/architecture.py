@@ -65,7 +65,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of decoding one image in float32."""
+    """A network's number of parameters, and the operations and memory that the network needs for one image."""
 
     parameters: int
     tera_flop: float
@@ -75,10 +75,10 @@ class Cost:
 
 
 def trace_layers(decoder: Decoder, resolution: int) -> list[Layer]:
-    """Return the layers of a decoder in the order in which they run. Successive equal layers are combined into one
-    line.
+    """Return the layers of a decoder in the order in which they run.
 
-    Blending by addition adds no line to the table, because addition is not a layer.
+    Successive layers of the same type and output shape are combined into one `Layer`. Blending by addition does not
+    appear in the result, because addition is not a layer.
 
     Args:
         decoder: the decoder. Its weights may be on any device, and they are neither used nor moved.
@@ -253,7 +253,7 @@ def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> C
 
 
 def _traced_modules(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Module]]:
-    """Yield the part, the level and the module itself for every module that can be a line of the table.
+    """Yield every module that can be a line of Table 7 or 8, as a tuple: part of the decoder, level, and module.
 
     All smaller modules of the decoder are inside one of the yielded modules.
     """
@@ -272,7 +272,7 @@ def _traced_modules(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Modul
 
 
 def _concatenations(decoder: Decoder) -> Iterator[tuple[int | str, nn.Module]]:
-    """Yield the level of every concatenation, and the convolution that reads the concatenated map."""
+    """Yield the level and the convolution of every blending step that concatenates."""
     if decoder.condition_encoder is not None and decoder.config.blending == "concat":
         for place, blend in enumerate(decoder.blends):
             yield place or "out", blend.get_submodule("conv")

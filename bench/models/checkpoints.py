@@ -95,9 +95,10 @@ def load_decoder(path: str | Path) -> Decoder:
 
 
 def _space_name(settings: Mapping[str, Any], decoder: Decoder) -> str:
-    """Return the name of the known latent space that the settings of a decoder state; "" if they state none.
+    """Return the name of the known latent space to which a decoder belongs; "" if no known space is found.
 
-    A decoder of this project states it in its lineage. An autoencoder of diffusers states it by its scaling.
+    For a decoder of this project, the lineage contains the name. For an autoencoder of diffusers, the name follows from
+    the scaling and the sizes of the latents.
     """
     from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name  # imported here, because it imports us
 
@@ -223,8 +224,8 @@ def save_decoder(
             `diffusers` requires this argument, and the layout `own` ignores it.
 
     Raises:
-        ValueError: the layout is unknown; or the layout is `diffusers`, and `first_stage` is missing or does not fit
-            the decoder, or diffusers has no class for such a decoder.
+        ValueError: the layout is unknown. With the layout `diffusers`, this error is also raised if `first_stage` is
+            missing or does not fit the decoder, or if diffusers has no class for such a decoder.
     """
     path = Path(path)
     notes = {TRAINING: decoder.training_note, LINEAGE: decoder.lineage}

@@ -55,10 +55,12 @@ class FirstStage(Protocol):
 
 
 class AdaptedFirstStage(nn.Module):
-    """A first stage of any class: it encodes with an autoencoder, whose adapter knows the class.
+    """A first stage that encodes with an autoencoder of any class.
 
-    The latents are a sample of the posterior (eqs. 10, 11), as in Stable Diffusion; entries of a codebook (eqs. 1, 2);
-    or what an encoder without either computes. Noise has an effect only if there is a posterior.
+    If the encoder has a posterior, as in Stable Diffusion, the latents come from this posterior (eqs. 10, 11). If the
+    autoencoder has a codebook, the latents are computed from vectors of the codebook (eqs. 1, 2). For all other
+    autoencoders, the latents are computed directly from the encoder's output. Noise has an effect only if there is a
+    posterior.
     """
 
     def __init__(self, autoencoder: Autoencoder) -> None:

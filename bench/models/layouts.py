@@ -119,9 +119,9 @@ class StoredDecoder:
         )
 
     def fitted(self, decoder: Decoder) -> dict[str, str]:
-        """Return the name that each tensor of a decoder has in the file, without the prefix. No values are read.
+        """Find the name in the file, without the prefix, for each tensor of a decoder. No tensor's values are read.
 
-        The keys of the result are the names of the tensors in `decoder`.
+        The keys of the result are the tensors' names in `decoder`. The values are their names in the file.
 
         Raises:
             BadInputError: the tensors do not fit the decoder. The message lists the tensors that differ, with their
@@ -143,8 +143,11 @@ class StoredDecoder:
         return any(name.startswith(start) for name in self.tensors)
 
     def _stored_name(self, name: str, levels: int) -> str:
-        """Return the name in the file of the tensor `name` of a `Decoder` with this number of levels, without the
-        prefix.
+        """Return the name that a decoder's tensor has in the file, without the prefix.
+
+        Args:
+            name: name of the tensor in `Decoder`.
+            levels: number of the decoder's levels.
         """
         if self.official:
             return official_name(name, levels)

@@ -166,9 +166,9 @@ def _activated(norm: nn.GroupNorm, x: Tensor, rows: int) -> Rows:
 
 
 def _residual(block: ResBlock, x: Tensor, rows: int) -> Tensor:
-    """Compute a residual block with only one map in addition to its input.
+    """Compute a residual block's output with only one whole map in memory in addition to the input `x`.
 
-    The result overwrites the map between the two convolutions.
+    This map first receives the output of the first convolution. The block's output then overwrites this map.
     """
     height = x.shape[-2]
     h = _filled(_convolved(block.conv1, _activated(block.norm1, x, rows), height=height), height, rows)

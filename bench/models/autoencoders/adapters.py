@@ -209,8 +209,8 @@ class Tiny(OfDiffusers):
     """Adapter for diffusers' `AutoencoderTiny`, a small network that was trained to imitate another autoencoder.
 
     The network's latents have the scaling that the diffusion model uses. This class converts them from and to the
-    latents of the imitated autoencoder. The network's configuration does not name the space of the latents, so the
-    caller must name it, or give the imitated autoencoder.
+    latents of the imitated autoencoder. The network's configuration does not name the latent space. Therefore the
+    caller must name the space or give the imitated autoencoder.
     """
 
     imitates = True
@@ -234,7 +234,7 @@ class Tiny(OfDiffusers):
 class Quantised(OfDiffusers):
     """Adapter for diffusers' `VQModel`.
 
-    The decoder replaces the vector at each position of the latents by the nearest entry of a codebook.
+    Before latents are decoded, the vector at each of their positions is replaced by the nearest vector of a codebook.
     """
 
     @classmethod
@@ -360,7 +360,7 @@ def require_latents_of(decoder: DecoderConfig, space: LatentSpace) -> None:
 
     Args:
         decoder: sizes of the decoder.
-        space: space of the encoder whose latents it gets.
+        space: space of the latents that the decoder is to decode.
 
     Raises:
         BadInputError: the decoder expects another number of channels or another factor than the latents have.

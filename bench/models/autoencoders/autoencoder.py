@@ -40,11 +40,11 @@ class Latents:
 
 
 class Autoencoder(nn.Module, ABC):
-    """An encoder and a decoder of one latent space, which a network of diffusers or of this project computes.
+    """An encoder and a decoder of one latent space. Their networks come from diffusers or from this project.
 
-    A subclass overrides `space_of`, `encoded` and `decoded`. If its encoder computes a posterior, it also overrides
-    `sampled`; if layers of the network come before its decoder, it overrides `input_layers` and `decodable`. The
-    weights are fixed. `encode` and `decode` record no gradients.
+    Every subclass overrides `space_of`, `encoded` and `decoded`. A subclass whose encoder computes a posterior also
+    overrides `sampled`. A subclass whose network applies layers to latents before its decoder also overrides
+    `input_layers` and `decodable`. The weights are fixed, and `encode` and `decode` compute no gradients.
     """
 
     has_posterior: bool = False
@@ -87,7 +87,7 @@ class Autoencoder(nn.Module, ABC):
 
     @property
     def training_note(self) -> str:
-        """Length of the decoder's training in words; empty if `config.json` does not contain it."""
+        """Text that says how long the decoder was trained; empty if `config.json` does not contain such a text."""
         return str(self.network.config.get(TRAINING, ""))
 
     @property
@@ -102,7 +102,7 @@ class Autoencoder(nn.Module, ABC):
         return decoder
 
     def use_tiles(self, side: int) -> None:
-        """Decode in parts from now on, which needs less memory. The base class refuses this.
+        """Let all later calls of `decode` work in parts, to save memory. The base class always raises an error.
 
         An autoencoder of diffusers decodes overlapping square tiles and blends them. A decoder of this project decodes
         horizontal strips.
@@ -173,10 +173,12 @@ class Autoencoder(nn.Module, ABC):
 
     @abstractmethod
     def encoded(self, image: Tensor) -> Tensor:
-        """Return the latents B×C×h×w of pictures that `encode` has checked, unscaled and before `post_quant_conv`."""
+        """Return unscaled latents B×C×h×w, before `post_quant_conv`, of pictures that `encode` has checked."""
 
     def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
-        """Return a sample B×C×h×w of the encoder's posterior, like `encoded`. Without a posterior, use no noise.
+        """Return latents B×C×h×w that are a sample of the encoder's posterior, in the form that `encoded` returns.
+
+        If the encoder has no posterior, ignore the noise and return the result of `encoded`.
 
         Args:
             image: pictures that `encode` has checked.
@@ -185,7 +187,7 @@ class Autoencoder(nn.Module, ABC):
         return self.encoded(image)
 
     def decodable(self, z: Tensor) -> Tensor:
-        """Convert latents B×C×h×w of the encoder to the input of the network's decoder, which has the same shape."""
+        """Convert latents B×C×h×w of the encoder to the input of the network's decoder. The shape does not change."""
         return z
 
     @abstractmethod

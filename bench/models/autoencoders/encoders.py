@@ -1,4 +1,4 @@
-"""The comparison of the encoders of two autoencoders, from their weight files alone."""
+"""A function that compares the encoders of two autoencoders by the weights in their files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def same_encoder(one: Path, other: Path) -> bool:
 
 
 def _encoding(folder: Path) -> dict[str, Tensor]:
-    """Return the weights that decide which latents an autoencoder makes, by the present name."""
+    """Return the weights that determine the latents of the autoencoder in a folder.
+
+    The keys are the names of the weights in the present version of diffusers.
+    """
     found = {}
     for file in opened_weights(folder):
         if file.suffix == ".json":  # the index of weights in several files

@@ -81,8 +81,9 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
 def described_space(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> LatentSpace:
     """Return the latent space of the autoencoder that `load_autoencoder` would load, without loading it.
 
-    Only `config.json` and, if the network has statistics such as those of a batch normalisation, their values are read.
-    For a decoder in the layout `own`, the names and shapes of the weights are read as well.
+    The function reads `config.json`. If the network has statistics, such as those of a batch normalisation, it also
+    reads the values of the statistics. It does not read the values of weights. For a decoder in the layout `own`, it
+    also reads the names and shapes of the weights.
 
     Args:
         path: as for `load_autoencoder`.
@@ -172,7 +173,10 @@ def imitates(path: str | Path) -> bool:
 
 
 def _without_weights(path: Path, kind: str) -> Any:
-    """Return a network of diffusers whose parameters have shapes but no values. Its statistics have their values."""
+    """Create the network that diffusers saved in a folder, with parameters that have shapes but no values.
+
+    Only statistics, such as those of a batch normalisation, get their values from the weight files.
+    """
     import diffusers  # imported here, because it takes seconds
 
     with quiet(), torch.device("meta"):
@@ -316,7 +320,7 @@ def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 def _space(
     adapter: type[Autoencoder], network: Any, name: str, imitated: LatentSpace | None, path: Path
 ) -> LatentSpace:
-    """Return the latent space of a network. Its name is empty if no name is given and no known space fits.
+    """Return the latent space of a network. The space has an empty name if no name is given and no known space fits.
 
     Args:
         adapter: adapter of the network.

@@ -16,7 +16,7 @@ Numbers = tuple[float, ...]
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """The latents of one encoder, and the convention by which diffusion models scale these latents.
+    """The name and the sizes of an encoder's latents, and the numbers by which diffusion models scale these latents.
 
     Two decoders may get the same latents only if their spaces have the same name. Equal shapes do not suffice: the
     spaces of Stable Diffusion 1 and of SDXL have latents of the same shape, but the decoder of one space fails on the

@@ -1,4 +1,4 @@
-"""The latent space in which a decoder was trained, as the decoder's lineage records it."""
+"""Functions that describe the latent space of a decoder's training, and compare it with an autoencoder's space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAYERS = "input_layers"
 
 
 def space_facts(encoder: Autoencoder) -> dict[str, Any]:
-    """Return what a decoder's lineage records about the autoencoder on whose latents the decoder is trained.
+    """Describe an autoencoder's latents for the lineage of a decoder that is trained on these latents.
 
     Args:
         encoder: the autoencoder.
@@ -31,9 +31,9 @@ def space_facts(encoder: Autoencoder) -> dict[str, Any]:
 
 
 def require_trained_space(lineage: Mapping[str, Any], encoder: Autoencoder) -> None:
-    """Require that a decoder was trained on such latents as an autoencoder makes.
+    """Require that a decoder was trained on latents of the same kind as those of an autoencoder.
 
-    A lineage without a space is accepted.
+    If the lineage contains no space, nothing is checked.
 
     Args:
         lineage: lineage of the decoder.
