@@ -1,1 +1,4 @@
-"""The files of a rehearsal: everything that the paper profile reads, with random weights and artificial pictures."""
+"""Functions for a rehearsal, which runs the commands of the paper profile on random weights and artificial pictures.
+
+They write the files that a rehearsal reads, list the rehearsal's steps, and run a step in a separate process.
+"""

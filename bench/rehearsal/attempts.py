@@ -97,8 +97,9 @@ def in_subprocess(command: Sequence[str], log: Path) -> Ended:
 
 
 def _end(child: int) -> None:
-    """End a forked process. The process may already be ending, because an interrupt of the calling process also reaches
-    the forked process.
+    """Wait until a forked process ends. If it does not end in time, send SIGTERM to the process, and then SIGKILL.
+
+    The process may end without a signal, because an interrupt of the calling process also reaches the forked process.
     """
     for sent in (None, signal.SIGTERM, signal.SIGKILL):
         if sent is not None:

@@ -59,7 +59,7 @@ def write_decoder(name: str, path: Path, sizes: Sizes) -> None:
 
 
 def _write_lightning(decoder: Decoder, file: Path) -> None:
-    """Write a decoder as a checkpoint of PyTorch Lightning, which also contains entries for the training's state."""
+    """Write a decoder as a checkpoint of PyTorch Lightning, together with an epoch and a step of the training."""
     tensors: dict[str, Tensor] = {}
     levels = len(decoder.config.channels)
     for name, tensor in decoder.state_dict().items():

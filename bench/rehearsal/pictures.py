@@ -35,7 +35,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Photograph(NamedTuple):
-    """The size of a picture in its file, and the format of the file."""
+    """The width, height, colour mode and orientation of a picture, and the format of the picture's file."""
 
     width: int
     height: int
@@ -142,7 +142,10 @@ def write_coco(folder: Path, counts: Counts) -> None:
 
 
 def _coco_entries(count: int) -> Iterator[dict[str, object]]:
-    """Yield entries for `count` images of the split `val`, each followed by an entry for an image of another split."""
+    """Yield the data of `count` images of the split `val`, in the form of `dataset_coco.json`.
+
+    After each of these images, the data of an image of another split follow.
+    """
     sentence = itertools.count()
     for index in range(2 * count):
         split = "val" if index % 2 == 0 else OTHER_SPLITS[index // 2 % len(OTHER_SPLITS)]

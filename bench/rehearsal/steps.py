@@ -98,7 +98,7 @@ def _number(name: str) -> int:
 
 
 def chosen_parts(spec: RehearsalSpec) -> list[str]:
-    """Return the names of the parts to run, in the order of `PARTS`.
+    """Return the names of the rehearsal's parts that are to be run, in the order of `PARTS`.
 
     Args:
         spec: settings of the rehearsal. `parts` is `all`, a name in `PARTS`, or a list of such names.

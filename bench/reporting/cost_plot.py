@@ -1,4 +1,7 @@
-"""Plots that show the quality and the cost of each row. A plot consists of positions and texts; a page draws them."""
+"""Functions that prepare a list of each row's costs, and plots of the rows' quality against their costs.
+
+A plot consists of positions and texts, from which the page of the report draws the plot.
+"""
 
 from __future__ import annotations
 

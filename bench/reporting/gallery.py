@@ -69,7 +69,7 @@ AT_ONCE = 256_000_000
 
 @dataclass(frozen=True)
 class Compared:
-    """A metric by which items can be sorted, because the metric has a value for every item."""
+    """The name, direction and number format of a metric that sorts the items. Every item has a value of this metric."""
 
     name: str
     title: str
@@ -114,7 +114,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Made:
-    """The image that one row made of one item, with its error and its values for the page."""
+    """The pictures and texts with which the page shows the image that one row made of one item."""
 
     row: str
     label: str
@@ -127,7 +127,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Shown:
-    """An item of the gallery."""
+    """An item as the gallery shows it: its pictures and texts, and the reasons why it was chosen."""
 
     id: str
     source: str
@@ -189,7 +189,9 @@ def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) ->
 
 
 def drawn_places(count: int, seed: int) -> list[int]:
-    """Return the indices of `LEAST_ITEMS` different items that are drawn at random; of all items if there are fewer.
+    """Return the indices of `LEAST_ITEMS` different items that are drawn at random.
+
+    If there are fewer items, the indices of all items are returned.
 
     Args:
         count: number of items from which the indices are drawn.
@@ -306,7 +308,7 @@ def _of_one(made: Mapping[str, Pixels], number: int) -> dict[str, Pixels]:
 
 @dataclass(frozen=True)
 class _Words:
-    """The data from which the gallery's entries of items are created."""
+    """The picks and the compared rows, from which the pictures and texts of a gallery's item are created."""
 
     picks: Sequence[Pick]
     rows: ComparedRows
@@ -343,13 +345,13 @@ class _Words:
 def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, least: int, room: int) -> int:
     """Return the side in pixels at which the gallery shows its pictures.
 
-    This is the largest side in `SIDES` at which `least` entries as large as the entry of `item` fit into `room` bytes.
-    The size of this entry is estimated from the pictures of the first `PROBED` rows. If the entries are too large at
-    every side, the smallest side is returned. No side is larger than the side of the item's image.
+    This is the largest side in `SIDES` at which `least` items fit into `room` bytes. All items are assumed to need as
+    many bytes as `item`, and these bytes are estimated from the pictures of the first `PROBED` rows. If the items do
+    not fit at any side, the smallest side is returned. No side is larger than the side of the item's image.
 
     Args:
-        words: data from which the entry of an item is created.
-        item: item for whose entry the size is estimated.
+        words: picks and rows from which the pictures and texts of an item are created.
+        item: item whose bytes are estimated.
         made: image S×S×3 of the item, by row.
         place: index of the item in the manifest.
         least: number of items that must fit.
@@ -381,7 +383,7 @@ def _encoded(pixels: Pixels, side: int) -> str:
 
 
 def _size(item: Shown) -> int:
-    """Return an estimate of the number of bytes that the entry of an item needs in the page."""
+    """Return an estimate of the number of bytes that an item of the gallery needs in the page."""
     made = (picture for one in item.made for picture in (one.image, one.error))
     pictures = [picture for picture in (*item.given, item.exemplar, *made) if picture is not None]
     words = len(item.id) + len(item.source) + len(item.caption)

@@ -21,7 +21,7 @@ __all__ = ["Entry", "Index", "counts_of", "headline", "index_page"]
 
 @dataclass(frozen=True)
 class Entry:
-    """The entry of one run in the index."""
+    """The texts and numbers that the index page shows of one run."""
 
     name: str
     ended: str
@@ -61,8 +61,8 @@ def index_page(index: Index) -> str:
 def counts_of(run: Path) -> list[tuple[str, int, str]]:
     """Count the verdicts of a run on the paper's claims.
 
-    Checks that this project adds are not counted. Each entry of the result is a verdict, the number of claims with this
-    verdict, and the verdict's CSS class. The list is empty if the results of the run cannot be read.
+    Checks that this project adds are not counted. Each element of the result contains a verdict, the number of
+    claims with this verdict, and the verdict's CSS class. The list is empty if the results of the run cannot be read.
 
     Args:
         run: folder of the run.

@@ -32,7 +32,7 @@ KINDS = ("latents", "encoded")
 
 @dataclass(frozen=True)
 class Leak:
-    """Amount by which the hole changes the encoded latents of cells that are fully known."""
+    """The amount by which the hole changes the encoded latents of known cells next to the hole, with an interval."""
 
     share: float
     """Root mean square of the change, divided by the standard deviation of the encoded latents."""

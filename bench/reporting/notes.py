@@ -1,4 +1,4 @@
-"""The notes that are shown below a table. The most important note comes first."""
+"""Functions that create the notes below a table. The most important note comes first."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec
 
     The note says how the images are rounded before Pre_error is measured, and how large the floor of Pre_error is. If
     Pre_error is a column of the table and the reference row was measured, the note also contains the reference row's
-    error divided by the floor. A decoder without other errors would have this ratio.
+    error divided by the floor. The table would show this ratio for a decoder whose only error is the floor.
 
     Args:
         floor: mean squared error of values in [0, 1] that saving to 8 bits alone adds.

@@ -1,4 +1,4 @@
-"""The report of a run as one HTML file, which loads no other file."""
+"""Functions that write the report of a run as one HTML file, which loads no other file."""
 
 from __future__ import annotations
 
@@ -160,7 +160,9 @@ def _csp_hash(script: str) -> str:
 
 
 def first_line(profile: str) -> str:
-    """Return a text that says which data and models a profile uses, and warns of comparisons that mean nothing.
+    """Return a text that says which data and models a profile uses.
+
+    For every profile except `paper`, the text also warns that the numbers cannot be compared with other numbers.
 
     Args:
         profile: name of the profile.
@@ -186,7 +188,7 @@ def verdict_counts(verdicts: Any) -> list[tuple[str, int, str]]:
 
 
 def _lines(table: Table) -> list[tuple[TableRow, str, list[_Cell]]]:
-    """Return the rows of the main table, each with a text of its marks and with its cells."""
+    """Return each row of the main table, a text with the row's footnote sign and origin, and the row's cells."""
     return [
         (row, _marks(table, row), [_cell(table, row, column) for column in table.shown])
         for row in table.rows
@@ -240,7 +242,7 @@ def _stages(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
 
 
 def _stamps(protocols: Mapping[str, Protocol]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Return one entry for each protocol: the names of its metrics as one text, its hash and its settings."""
+    """Return three values for each protocol: the names of its metrics as one text, its hash and its settings."""
     names: dict[Protocol, list[str]] = {}
     for metric, protocol in protocols.items():
         names.setdefault(protocol, []).append(metric)

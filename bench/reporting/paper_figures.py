@@ -76,9 +76,9 @@ class PaperFigures:
         write_json(folder / "figures.json", {"schema_version": SCHEMA_VERSION, "figures": records})
 
     def _draw(self, path: Path, spec: FigureSpec, rows: Sequence[str]) -> dict[str, Any]:
-        """Write one figure, and return the figure's entry for `figures.json`.
+        """Write one figure, and return the data that `figures.json` contains about this figure.
 
-        If no item can be shown, no figure is written, and the entry contains the reason.
+        If no item can be shown, no figure is written, and the data contain the reason.
         """
         first = rows[0]
         places = self._worst(first) if spec.kind == "details" else drawn_places(len(self.items), self.seed)
@@ -136,7 +136,7 @@ class PaperFigures:
         return window
 
     def _given(self, kind: str, shown: Sequence[Item], windows: Sequence[Window]) -> list[Line]:
-        """Return the upper lines of a figure, which show the inputs; an empty list for the kind `captions`."""
+        """Return the lines of pictures that show the inputs, above the rows; an empty list for the kind `captions`."""
         if kind == "captions":
             return []
         pairs = list(zip(shown, windows, strict=True))

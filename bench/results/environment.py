@@ -1,4 +1,4 @@
-"""A description of the machine and of the software versions that a run used."""
+"""Functions that describe the machine and the software versions that a run uses."""
 
 from __future__ import annotations
 

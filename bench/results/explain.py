@@ -39,8 +39,9 @@ def explain(run: Path, row: str, column: str) -> Plain:
 
     Args:
         run: folder of a finished run.
-        row: label of the row, or name of the row in the configuration. In a sensitivity table, the choice is added: the
-            label ends with the choice in words, and the name is `NAME/CHOICE`.
+        row: label of the row, or name of the row in the configuration. If a line of a sensitivity table has a changed
+            protocol, the change is added: the label ends with the change in words, and the name is `NAME/CHOICE`, where
+            CHOICE is the name of the change.
         column: full name of the metric, or the title of the metric's column.
 
     Raises:

@@ -29,7 +29,7 @@ INCEPTION = ("bench.metrics.inception.InceptionMeasure", ("inception_lama", "inc
 
 @dataclass(frozen=True)
 class HubMetric:
-    """A metric of the hub, and the measure that computes it here."""
+    """The name of a metric on the hub, and the class and weights of the measure that computes this metric here."""
 
     type: str
     """Name of the metric on the hub."""
@@ -58,7 +58,7 @@ The hub's `clip_score` compares a picture with a text. The `clip_score` of this 
 
 @dataclass(frozen=True)
 class MeasuredBy:
-    """The measure that computed a number."""
+    """The class and the hashes of the measure that computed a number."""
 
     measure: str
     """Full name of the measure's class."""
@@ -70,7 +70,7 @@ class MeasuredBy:
 
 @dataclass(frozen=True)
 class PublishedName:
-    """The name under which a number is published."""
+    """The identifier and the title under which a number is published."""
 
     type: str
     """Identifier of the metric."""
@@ -79,11 +79,14 @@ class PublishedName:
 
 
 def published_name(metric: str, by: MeasuredBy) -> PublishedName:
-    """Return the name under which a number is published.
+    """Return the identifier and the title under which a number is published.
 
-    A variant or a bin of mask area stays at the end of the name, such as in `fid_40_50`. If the hub has a metric with
-    the name, but another measure or network computed the number, then the name also contains the class of the measure
-    and the first 12 digits of its hash, such as `fid_featuremeasure_01f47c768a4a`.
+    If the hub has the metric, and the measure and its network are those of the hub, the number gets the hub's name. If
+    the hub has the metric, but another measure or network computed the number, the name also contains the class of the
+    measure and the first 12 digits of the measure's hash, such as `fid_featuremeasure_01f47c768a4a`. A metric on
+    features that the hub does not have gets such a name as well. Any other metric keeps its name from this project, or
+    gets the name in `OWN_NAMES`. A variant or a bin of mask area stays at the end of every name, such as in
+    `fid_40_50`.
 
     Args:
         metric: full name of the metric in this project.
@@ -105,6 +108,6 @@ def published_name(metric: str, by: MeasuredBy) -> PublishedName:
 
 
 def _is(known: HubMetric, by: MeasuredBy) -> bool:
-    """Return True if a measure computes a metric of the hub."""
+    """Return True if a measure has the class and the weights that a metric of the hub requires."""
     allowed = {PINNED[network] for network in known.networks}
     return by.measure == known.measure and bool(by.weights) == bool(allowed) and set(by.weights) <= allowed

@@ -39,7 +39,7 @@ TASKS: Mapping[str | None, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class HubDataset:
-    """The data set of a run, as the hub names it."""
+    """The identifier, name, split and commit with which the data set of a run is published."""
 
     type: str
     """Identifier on the hub, such as `ILSVRC/imagenet-1k`; or the data set's name in lower case with hyphens."""
@@ -119,7 +119,7 @@ class PublishedRow:
 
     @cached_property
     def eval_results(self) -> list[EvalResult]:
-        """The numbers as huggingface_hub represents entries of a model-index."""
+        """The numbers as huggingface_hub represents them in a model-index."""
         from huggingface_hub import EvalResult
 
         task, task_name = TASKS.get(self.run.task, ("image-to-image", "Image to image"))
@@ -147,7 +147,7 @@ class PublishedRow:
 
     @cached_property
     def entries(self) -> list[EvalResultEntry]:
-        """The numbers again, as huggingface_hub represents entries of a file of evaluation results."""
+        """The numbers as huggingface_hub represents them in a file of evaluation results."""
         from huggingface_hub import EvalResultEntry
 
         return [
@@ -165,7 +165,7 @@ class PublishedRow:
 def files_of(row: PublishedRow) -> dict[str, str]:
     """Return the content of a row's files, by the name of the file.
 
-    Both files were read again with huggingface_hub, and contain exactly the values of the row.
+    The function reads both files again with huggingface_hub, and checks that they contain exactly the row's values.
 
     Raises:
         BadInputError: huggingface_hub does not read the same values again.
@@ -208,7 +208,7 @@ def _at(run: RunFacts) -> str:
 
 
 def _body(row: PublishedRow) -> str:
-    """Return the card below its YAML block, in GitHub's Markdown."""
+    """Return the text that follows the YAML block of the card, in GitHub's Markdown."""
     run = row.run
     task = TASKS[run.task][1].lower() if run.task in TASKS else "images"
     parts = [

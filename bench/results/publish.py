@@ -103,7 +103,7 @@ class _Facts(TypedDict):
 
 @dataclass(frozen=True)
 class Publication:
-    """Choices of the user for a publication."""
+    """Options of a publication: the row, the name of the model, and the identifier of the data set."""
 
     row: str | None = None
     """Name or label of the only row that is published; None publishes every measured row."""
@@ -120,17 +120,17 @@ def publish(run: Path, out: Path, publication: Publication) -> list[Path]:
     The folder `out` appears with all files, or not at all.
 
     Args:
-        run: folder of a finished run with one table, such as a space of a leaderboard.
+        run: folder of a finished run with one table, such as the run of one latent space of a leaderboard.
         out: folder that does not exist or is empty.
-        publication: choices of the user.
+        publication: options that the user set.
 
     Returns:
         The folder of each row.
 
     Raises:
         BadInputError: the run is not finished, was changed, has no hashes, is a rehearsal, or used the models, metrics
-            or pictures of the mini profile; or it has no measured number; or a choice is invalid; or `out` is not empty
-            or cannot be written.
+            or pictures of the mini profile; or it has no measured number; or an option of `publication` is invalid; or
+            `out` is not empty or cannot be written.
     """
     check_writable(str(out), "OUT")
     if out.is_dir() and any(out.iterdir()):
@@ -164,7 +164,7 @@ def _write(out: Path, folders: Mapping[str, Mapping[str, str]]) -> None:
 
 @dataclass(frozen=True)
 class _Publishable:
-    """A run that may be published."""
+    """The checked files of a run that may be published."""
 
     found: FinishedRun
     results: TableResults
@@ -217,7 +217,7 @@ def _published(run: _Publishable, publication: Publication) -> list[PublishedRow
     """Return the rows to publish.
 
     Raises:
-        BadInputError: there is no row with a measured number, or the chosen row has none, or a choice is invalid.
+        BadInputError: no row has a measured number, or the chosen row has none, or an option is invalid.
     """
     path = run.found.folder / RESULTS
     shown = _columns(run.results)
@@ -249,7 +249,7 @@ def _columns(results: TableResults) -> list[str]:
 
 
 def _entries(row: ResultRow, shown: list[str], *, measured: bool) -> Iterator[tuple[str, Entry]]:
-    """Yield those metrics of a row that the tables show and that have a value, or those that have no value."""
+    """Yield the metrics in `shown` that have a value for a row; if `measured` is False, those that have none."""
     entries = row.get("metrics", {})
     for metric in shown:
         if metric in entries and (entries[metric]["value"] is not None) == measured:
@@ -282,14 +282,15 @@ def _source(source: _Source) -> str:
 
 
 def _dataset(config: _Dataset, given: str | None, protocol: Mapping[str, Any] | None) -> HubDataset:
-    """Return the data set as the hub names it.
+    """Return the identifier, name, split and commit with which the data set is published.
 
     If the configured name is the path of the folder of pictures, only the last part of the path is published.
 
     Args:
         config: configuration of the data set.
-        given: identifier on the hub from the command line, perhaps with `@` and a commit.
-        protocol: entry `protocol` of the results, which may state the split.
+        given: identifier on the hub from the command line, perhaps with `@` and a commit. If it is None, the identifier
+            is the data set's name in lower case with hyphens.
+        protocol: value of the key `protocol` in the results, which may state the split.
     """
     name = config["name"]
     if name == config.get("root"):

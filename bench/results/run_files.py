@@ -93,7 +93,7 @@ class Entry(TypedDict):
 
 
 class ResultRow(TypedDict):
-    """A row of a table. Each row of a sensitivity table was measured with one choice of the protocol."""
+    """A row of a table. In a sensitivity table, `choice` names the change of the protocol, if there is one."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     method: str
@@ -183,7 +183,7 @@ class DecoderCosts(Costs):
 
 
 class Layer(TypedDict):
-    """A layer of a decoder. `agrees` is True if the layer is equal to the layer that the paper prints."""
+    """The result for a layer of a decoder. `agrees` is True if the layer equals the layer that the paper prints."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     agrees: bool

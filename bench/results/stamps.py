@@ -1,4 +1,4 @@
-"""The stamps of a finished run's numbers.
+"""Functions that read the stamps of a finished run's numbers, and compare the stamps of two runs.
 
 Stamps identify the items and the protocols of numbers. Numbers with different stamps are not ranked together.
 """

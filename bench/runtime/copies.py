@@ -1,4 +1,4 @@
-"""Copies of tensors between the memory of the CPU and a device.
+"""A function and a class that copy tensors between the memory of the CPU and a device.
 
 A GPU computes in the background: the CPU queues work in a stream, and does not wait for the work. All copies from and
 to CUDA use pinned memory and separate streams, so that neither the CPU nor the work that is already queued waits for
@@ -41,7 +41,7 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 class ReadBack(Generic[K]):
-    """Values on their way from a device to the memory of the CPU.
+    """An object that copies tensors from a device to the memory of the CPU, while the CPU does other work.
 
     All tensors of equal type on one device are joined on this device, and copied in one step. The copies are queued
     when the object is created. They begin when the work that was queued before them is finished.

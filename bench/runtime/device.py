@@ -1,4 +1,4 @@
-"""The device on which a run computes."""
+"""Functions that choose and describe the device on which a run computes, wait for its work, and switch TF32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that work on one run together, started by `torchrun`."""
+"""Functions with which the processes that `torchrun` started for one run wait for each other and exchange values."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ __all__ = ["quiet"]
 def quiet() -> Iterator[None]:
     """Let diffusers and transformers report only errors during the `with` block.
 
-    Other warnings of the type `FutureWarning` are also ignored. The warnings do not help a user of this project. They
-    are about deprecated pipelines, or about things that this project does on purpose: it cuts off captions and replaces
-    a scheduler. The progress bars of the two libraries stay disabled after the block.
+    Warnings of the type `FutureWarning` are ignored, whichever library raises them. The ignored warnings do not help a
+    user of this project. They are about deprecated pipelines, or about things that this project does on purpose: it
+    cuts off captions and replaces a scheduler. The progress bars of the two libraries stay disabled after the block.
     """
     from diffusers.utils import logging as diffusers_logging  # imported here, because it takes seconds
     from transformers.utils import logging as transformers_logging

@@ -52,7 +52,7 @@ class Pace:
 
 
 class Progress:
-    """The number of finished items out of a total, shown inside a `with` block of this object.
+    """An object that shows the number of finished items out of a total, during the `with` block of this object.
 
     Items that come from the store count as finished, but they are not included in the rate (items per second).
     """
@@ -102,9 +102,9 @@ class Progress:
         self._note = note
 
     def begin(self, items: float) -> None:
-        """Report how much of the current work is done before `advance` counts it.
+        """Report how many items of the current work are finished, before `advance` counts these items.
 
-        The rate and the remaining time include this amount. The shown number of finished items does not include it.
+        The rate and the remaining time include these items. The shown number of finished items does not.
 
         Args:
             items: number of items finished since the last call of `advance`. It may be a fraction.

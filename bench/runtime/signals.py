@@ -46,7 +46,10 @@ def ending() -> Iterator[None]:
 
 
 class Request:
-    """A request to end the process, which SIGTERM makes. The program ends when it can do this without losing work."""
+    """A request to end the process.
+
+    SIGTERM makes the request. The program then ends at a point at which it loses no work.
+    """
 
     def __init__(self) -> None:
         """Start without a request."""
@@ -56,8 +59,10 @@ class Request:
 
     @contextmanager
     def ends_at_once(self) -> Iterator[None]:
-        """Raise `TerminatedError` as soon as SIGTERM arrives during the `with` block, or at its start if SIGTERM has
-        arrived before. The block is then unfinished, so the caller must be able to repeat it later.
+        """Raise `TerminatedError` as soon as SIGTERM arrives during the `with` block.
+
+        If SIGTERM has arrived before the block, the error is raised at the start of the block. In both cases, the block
+        is unfinished, so the caller must be able to repeat the block later.
 
         Raises:
             TerminatedError: SIGTERM arrived during the block or before it.
@@ -86,7 +91,7 @@ def deferred() -> Iterator[Request]:
     In any other thread than the main thread, the handler of SIGTERM stays unchanged, and the request is never made.
 
     Yields:
-        The request. It is made when SIGTERM arrives.
+        The request, whose attribute `made` becomes True when SIGTERM arrives.
     """
     request = Request()
     with _handled(signal.SIGTERM, request._note):

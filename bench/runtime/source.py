@@ -1,4 +1,4 @@
-"""The hash of this project's own source files."""
+"""A function that computes a hash of this project's own source files."""
 
 from __future__ import annotations
 

@@ -335,8 +335,8 @@ def writing(folder: Path, lacking: str = "") -> Iterator[None]:
 
     Args:
         folder: folder of the store in which the `with` block writes.
-        lacking: text for the message that describes the missing content of the store. If it is empty, the message
-            contains the name of `folder`, such as `latents`, instead.
+        lacking: description of the content that the store lacks, for the message. If it is empty, the message contains
+            the name of `folder`, such as `latents`, instead.
 
     Raises:
         BadInputError: the store is not writable.

@@ -244,8 +244,9 @@ def _entry(one: Named, uses: Sequence[Use]) -> Entry:
 def _head(path: Path) -> tuple[str | None, int | None]:
     """Return the experiment that wrote a safetensors file, and the number of items in the file.
 
-    The function reads only the header of the file. Each result is None if the header is unreadable or lacks it. The
-    number of items is the length of the first axis, which must be equal for all arrays.
+    The function reads only the header of the file. If the header is unreadable, both results are None. If the header
+    names no experiment, the experiment is None. The number of items is the length of the first axis of the arrays. If
+    the arrays have different lengths, or if there are no arrays, this number is None.
     """
     if not stat.S_ISREG(path.lstat().st_mode):
         return None, None

@@ -32,7 +32,7 @@ KEY_DIGITS = 16
 
 @dataclass(frozen=True)
 class Use:
-    """The note of one run: what the run is, and the keys of the content that it uses."""
+    """The note of one run: its experiment, folder, host and start, and the keys of the content that the run uses."""
 
     experiment: str
     out: str
@@ -75,7 +75,7 @@ class Uses:
     _keys: dict[str, list[str]] = field(default_factory=dict)
 
     def begin(self, root: Path, experiment: str, out: Path | None) -> None:
-        """Start the note of a run. From now on, `add` writes the content that the run uses into this note.
+        """Start the note of a run. From now on, `add` writes the keys of the content that the run uses into this note.
 
         Args:
             root: root of the store.
@@ -91,7 +91,7 @@ class Uses:
         self._root, self._path = root, root / RUNS / f"{name}.json"
 
     def add(self, kind: str, keys: Iterable[str]) -> None:
-        """Add the keys of the content that the run uses to the note, and write the note.
+        """Add keys to the note, and write the note. The keys identify content that the run uses.
 
         If `begin` was not called or got no folder, nothing happens. If the store is not writable, nothing is written
         and no error is raised.

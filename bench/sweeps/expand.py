@@ -1,8 +1,8 @@
 """Sweeps. A sweep is one command that runs several jobs and makes one table of all their results.
 
 `-m KEY=A,B` runs a job for every combination of the values. Each job writes into a separate folder `out/<number>`. The
-jobs run one after another on this machine, unless `hydra/launcher` names a launcher. A job that fails has a line in the
-table, which contains the reason, and the other jobs still run.
+jobs run one after another on this machine, unless `hydra/launcher` names a launcher. If a job fails, its line in the
+table contains the reason, and the other jobs still run.
 """
 
 from __future__ import annotations

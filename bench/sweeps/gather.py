@@ -2,8 +2,8 @@
 
 It also draws a figure of quality against cost if the costs are known and all runs have the same items.
 
-DIR contains one folder for each job, with a file `job.json`. A job that failed has one line in the table, which
-contains the reason instead of numbers. A job whose numbers cannot be compared also has one line with the reason.
+DIR contains one folder for each job, with a file `job.json`. If a job failed, or if its numbers cannot be
+compared, the job has only one line in the table. This line contains the reason instead of numbers.
 
 The numbers of a measured table cannot be compared if they have no stamps, or if their stamps differ from the stamps of
 the first job. Different stamps are accepted if the sweep changes a key that chooses items or protocols. If the jobs
@@ -193,7 +193,7 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
 
 
 def _rehearsed(jobs: Sequence[Path]) -> bool:
-    """Return True if the run in any of the folders `jobs` is a step of a rehearsal, whose numbers mean nothing."""
+    """Return True if any of the folders `jobs` contains a run of a rehearsal, which has no meaningful numbers."""
     return any(read_if_there(folder / RUN).get("profile") == REHEARSAL for folder in jobs)
 
 

@@ -25,7 +25,7 @@ Run = Callable[[list[str]], Results]
 
 @dataclass(frozen=True)
 class Job:
-    """A run that belongs together with other runs, such as the runs of a sweep."""
+    """The name and the overrides of a run that belongs together with other runs, such as the runs of a sweep."""
 
     name: str
     """Name of the job, which is also the name of its folder."""

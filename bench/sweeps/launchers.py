@@ -71,8 +71,8 @@ def for_launcher(word: str) -> bool:
 def launcher_of(words: Sequence[str], job: Job) -> DictConfig | None:
     """Return the parameters of the chosen launcher, with the types that the launcher declares.
 
-    Return None if no launcher or Hydra's basic launcher is chosen. The jobs then run on this machine, one after
-    another.
+    Return None if no launcher is chosen, or if Hydra's basic launcher is chosen. The jobs then run on this machine, one
+    after another.
 
     Args:
         words: overrides of the launcher.
@@ -132,7 +132,7 @@ class Work:
             return run_job(self._in_time, self.job, self.out).status
 
     def _in_time(self, overrides: list[str]) -> Results:
-        """Run the job. If the job's time has ended and submitit does not queue it again, explain submitit's error.
+        """Run the job. If its time has ended and submitit does not queue it again, raise an error with a clear message.
 
         Raises:
             RunFailedError: the job's time has ended, and submitit does not queue the job again.
