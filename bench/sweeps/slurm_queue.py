@@ -79,9 +79,10 @@ class SlurmQueue:
         return self._asked is None or now - self._asked >= pause
 
     def _ask(self) -> None:
-        """Update the states of all jobs.
+        """Ask Slurm for the states of all jobs, and remember these states.
 
-        If Slurm does not answer, keep the known states, and print one warning until Slurm answers again.
+        If Slurm does not answer, the known states are kept and a warning is logged. Further failures in a row log no
+        warning.
         """
         self._asked = time.monotonic()
         words = [PROGRAM, "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i %T"]

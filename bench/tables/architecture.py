@@ -46,7 +46,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class LineRow:
-    """A line of the live decoder beside the matching line of the paper."""
+    """A pair of matching lines: a line of the live decoder and a line of the paper. One of the two may be missing."""
 
     part: str
     level: int | str
@@ -101,9 +101,9 @@ def notes() -> list[str]:
 def compare(lines: Sequence[Line], paper: Sequence[Line]) -> list[LineRow]:
     """Match the lines of a decoder with the lines of the paper.
 
-    Only lines of the same part and level are matched. Lines whose layers have equal names are matched first, in the
-    order of the two lists. Lines between these matches are then paired one by one, although their layers differ. A line
-    without a partner becomes a row in which the partner is None.
+    Only lines with equal fields `part` and `level` are matched. Lines whose layers have equal names are matched first,
+    in the order of the two lists. Lines between these matches are then paired one by one, although their layers differ.
+    A line that is left alone becomes a row in which the other line is None.
 
     Args:
         lines: lines of the live decoder.

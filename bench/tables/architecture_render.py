@@ -21,8 +21,8 @@ PARTS = {"branch": "Condition", "main": "Main"}
 def frame(table: ArchitectureTable) -> pandas.DataFrame:
     """Return the table as a data frame with one line for each row.
 
-    If the live decoder does not have the layer of a row, the row's values for the live decoder are None. If the paper
-    does not have the layer, the row's values for the paper are None.
+    Each row compares a layer of the live decoder, which this project's code builds, with a layer in the paper's list.
+    If one of the two does not have the layer, its values in this row are None.
     """
     lines = []
     for row in table.rows:

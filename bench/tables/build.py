@@ -1,4 +1,4 @@
-"""A table as typed data: its rows and columns, the measured values, and the values that the paper prints."""
+"""Functions and classes that build a table as typed data, with its measured values and the paper's printed values."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ class Table:
 
     @property
     def shown(self) -> tuple[Column, ...]:
-        """All columns of the main table: `columns`, followed by `readings`."""
+        """All columns of the main table: first `columns`, in which rows are compared, and then `readings`."""
         return self.columns + self.readings
 
 

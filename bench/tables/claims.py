@@ -101,8 +101,8 @@ class Claim:
 def all_claims() -> tuple[Claim, ...]:
     """Return all statements of `claims.yaml` in the order of the file.
 
-    An entry on a size that also has an `order` becomes two statements. The first statement is on the order of the rows,
-    and a run of any profile can decide it. The second statement is on the size, and its id ends with `.size`.
+    A statement on a size that has the key `order` in the file becomes two statements. The first one is on the order of
+    the rows, and a run of any profile can decide it. The second one is on the size, and its id ends with `.size`.
     Statements on Tables 7 and 8 are not included; they are in `bench.tables.architecture`.
     """
     data = read_own_yaml(Path(__file__).with_suffix(".yaml"))

@@ -78,9 +78,10 @@ class Comparisons:
     def best(self, metric: str, *, higher_is_better: bool) -> str | None:
         """Return the row of the main table that is significantly better than every other row of the main table.
 
-        The result is None if there is no such row at the 95 % level. It is also None if fewer than two rows have a
-        value, or if the difference from any other row is unknown or has too few effective sources. Pairs of rows that
-        belong to no family form one further family here, in which their p-values are adjusted together.
+        The row with the best value is compared with every other row that has a value. The result is None if one of
+        these differences is not significant at the 95 % level, is unknown, or has too few effective sources. It is also
+        None if fewer than two rows have a value. Pairs of rows that belong to no family form one further family here,
+        in which their p-values are adjusted together.
 
         Args:
             metric: full name of the metric.

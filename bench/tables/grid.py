@@ -176,7 +176,10 @@ def print_grid(grid: Grid, title: str, console: Console) -> None:
 
 
 def _on_lines(text: str) -> str:
-    """Return the text of a number after `one_line` was applied to each line. The line breaks are preserved."""
+    """Return the text of a cell with numbers after `one_line` was applied to each of its lines.
+
+    The line breaks, and a space at the start of the text, are preserved.
+    """
     head = " " if text.startswith(" ") else ""
     return head + "\n".join(one_line(line) for line in text.split("\n"))
 
@@ -214,7 +217,7 @@ def _cells(grid: Grid, column: int) -> int:
 
 
 def _full(grid: Grid, column: int) -> int:
-    """Return the width of a column in characters at which neither its heading nor its texts are folded."""
+    """Return the smallest width in characters at which neither the heading nor the texts of a column are folded."""
     return max(_cells(grid, column), cell_len(one_line(grid.heads[column])))
 
 

@@ -37,9 +37,9 @@ class Reading:
     """Name of the metric that is the mean error of a perfect decoder, which only saving causes."""
 
     def named(self, metric: str) -> str:
-        """Return the name that a metric of the reading `TRUNCATED` has in this reading.
+        """Return the name of this reading's metric that corresponds to a metric of the reading `TRUNCATED`.
 
-        The name of any other metric is returned unchanged.
+        If `metric` does not belong to `TRUNCATED`, it is returned unchanged.
         """
         names = {TRUNCATED.error: self.error, TRUNCATED.total: self.total, TRUNCATED.floor: self.floor}
         return names.get(metric, metric)

@@ -83,7 +83,7 @@ def _number(sign: str) -> str:
 def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
     """Return the content of a LaTeX file with a `table*` float for each grid; a large grid may need several floats.
 
-    If there are notes, the second float contains the notes instead of a grid.
+    If there are notes, a further float with the notes follows the first float.
 
     Args:
         title: start of each float's caption; the title of the grid follows it.
@@ -104,9 +104,9 @@ def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
 
 
 def _pages(grid: Grid) -> Iterator[list[Grid]]:
-    """Split a grid into parts, and yield the parts of each float.
+    """Split a grid into smaller grids, and yield one list of them for each float.
 
-    The parts of one float together have at most as many lines as a page.
+    The grids of one float together have at most as many lines as fit on a page.
     """
     page: list[Grid] = []
     for part in _split(grid):

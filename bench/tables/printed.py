@@ -135,7 +135,7 @@ def _no_better(node: Mapping[str, Any]) -> Judgement:
 def _rounding(value: float) -> float:
     """Return the largest rounding error of a printed value: half a unit of its last decimal.
 
-    `published.yaml` does not keep trailing zeros. A value such as 1.50 is read as 1.5, so that the result is too large.
+    `published.yaml` does not keep trailing zeros. A value such as 1.50 is read as 1.5, and the result is too large.
     """
     return 0.5 * 10.0 ** -len(f"{value:g}".partition(".")[2])
 

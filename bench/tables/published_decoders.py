@@ -62,7 +62,9 @@ class PublishedValue:
         return 0.5 * 10.0 ** int(exponent)
 
     def differences(self, protocol: Mapping[str, Any]) -> list[str]:
-        """Return, for each field in which a run's protocol differs or the source states nothing, a short text.
+        """Return a short text for each field of the protocol that prevents a comparison of this value with a run.
+
+        These are the fields that differ between the source and the run, and the fields that the source does not state.
 
         Args:
             protocol: fields of the run's protocol.
@@ -94,17 +96,17 @@ class ReproductionVerdict:
 
 @dataclass(frozen=True)
 class MeasuredValue:
-    """A value of a run with its 95 % interval, or None for an unknown interval."""
+    """A value of a run, with its 95 % interval. If the interval is unknown, `ci95` is None."""
 
     value: float
     ci95: tuple[float, float] | None
 
 
 def published_values(file: Path | None = None) -> list[PublishedValue]:
-    """Return every published value, in the order of a file.
+    """Return all published values of a file, in the order of the file.
 
     Args:
-        file: file in the form of `published_decoders.yaml`; None for this file.
+        file: file in the form of `published_decoders.yaml`; None to read `published_decoders.yaml` itself.
     """
     entries: Sequence[Mapping[str, Any]] = read_own_yaml(file or FILE)
     return [
@@ -146,7 +148,7 @@ def judge_published(
 
 
 def published_grid(verdicts: Sequence[ReproductionVerdict]) -> Grid:
-    """Return the verdicts as a table of texts, with the published and the measured value of each line."""
+    """Return a grid in which each line shows a verdict, its reason, the published value and the measured value."""
     lines = []
     for found in verdicts:
         style = style_of(found.published.metric)

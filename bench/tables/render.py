@@ -182,8 +182,8 @@ def _published(row: TableRow, column: Column) -> str:
 def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
     """Return the grid with the title `beside the table`, which shows each measured row's further metrics.
 
-    It also shows how many steps the row's decoder was trained, if this is known for any row or if the table is one of
-    the paper's.
+    A further column shows how many steps each row's decoder was trained. This column is left out if the table is not
+    one of the paper's and no row has a known number of steps.
 
     Args:
         table: table with the measured values.
@@ -397,7 +397,7 @@ def frame(table: Table) -> pandas.DataFrame:
 def number_as_json(
     metric: str, found: Measurement, protocol: Protocol | None, styles: Styles = METRICS
 ) -> dict[str, Any]:
-    """Return the entries that describe one number in `results.json`.
+    """Return the keys and values that describe one number in `results.json`.
 
     Args:
         metric: full name of the metric.

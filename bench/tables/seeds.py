@@ -1,4 +1,4 @@
-"""The study of training seeds in `seeds.json`, and its reader.
+"""Classes that read the study of training seeds from `seeds.json`, and select the values that are valid for a run.
 
 The study trains each decoder several times by the same recipe, each time with a different seed. It measures every
 trained decoder in every table. The values differ from seed to seed, and an interval over items does not contain this
@@ -290,8 +290,8 @@ def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[st
 def _decoder_paths(method: Any) -> Iterator[str]:
     """Yield the path of the decoder that a method uses; yield nothing if the method uses no decoder.
 
-    Some methods process the images of another method, which their entry `of` describes. For such a method, the path of
-    the other method's decoder is yielded as well.
+    Some methods process the images of another method. The setting `of` of such a method contains the other method, and
+    the path of the other method's decoder is yielded as well.
     """
     if isinstance(method, Mapping):
         if isinstance(decoder := method.get("decoder"), Mapping) and "path" in decoder:

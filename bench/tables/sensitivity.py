@@ -67,7 +67,10 @@ USUAL = View()
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the sensitivity table: one row, measured with one choice."""
+    """One line of the sensitivity table: one row, measured with one choice or without any.
+
+    A choice is a change in how the images are measured.
+    """
 
     row: str
     label: str
@@ -112,7 +115,7 @@ class SensitivityTable:
 
 
 def view_of(name: str, choices: Mapping[str, Choice]) -> View:
-    """Return the items, the bins and the reference set of a choice.
+    """Return the items, the bins and the reference set of a choice, which is a change in how the images are measured.
 
     Args:
         name: name of the choice. If it is empty, the result is `USUAL`.
@@ -125,14 +128,14 @@ def view_of(name: str, choices: Mapping[str, Choice]) -> View:
 
 
 def counterpart(metric: str, choice: Choice) -> str | None:
-    """Return the full name of the metric that replaces `metric` if `choice` is made.
+    """Return the full name of the metric that the study measures in place of `metric` with a choice.
 
-    If only the items in the metric's bin, the share of the items, or the reference set change, the result is `metric`
-    itself. If the choice does not affect the metric at all, the result is None.
+    If the choice changes only the measured items or the reference set of the metric, the result is `metric` itself. If
+    the choice does not affect the metric at all, the result is None.
 
     Args:
         metric: full name of a metric.
-        choice: the choice.
+        choice: change in how the images are measured.
     """
     name = MetricName.parse(metric)
     chosen = replace(
@@ -146,7 +149,9 @@ def counterpart(metric: str, choice: Choice) -> str | None:
 
 
 def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[View, list[str]]:
-    """Return, for each view, the full names of all metrics that must be measured with it.
+    """Return the full names of all metrics that must be measured. The keys are the views.
+
+    A view states the items, the bins and the reference set from which its metrics are computed.
 
     Args:
         columns: metrics in the columns of the table.
@@ -185,6 +190,8 @@ def build_sensitivity(
     notes: Sequence[str],
 ) -> SensitivityTable:
     """Build the table. Each row has one line without a choice, and one further line for each choice.
+
+    A choice is a change in how the images are measured.
 
     Args:
         design: title, columns, reference row and styles of the table.
@@ -277,9 +284,10 @@ def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | N
 
 
 def _over(estimate: Estimate, there: Chosen, either: Chosen) -> Estimate:
-    """Return a copy of an estimate that has influences for more items. The influence of each added item is 0.
+    """Return a copy of an estimate to which influences of further items are added.
 
-    The other influences are multiplied by the new number of items divided by the old number.
+    The influence of each added item is 0. The influences that the estimate already has are multiplied by the new number
+    of items divided by the old number.
 
     Args:
         estimate: estimate with one influence for each item in `there`.

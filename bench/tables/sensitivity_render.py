@@ -40,8 +40,8 @@ def renderings(table: SensitivityTable) -> dict[str, str]:
 def frame(table: SensitivityTable) -> pandas.DataFrame:
     """Return the table as a data frame.
 
-    It has one line for each combination of a row, a choice, and a metric that this choice affects. The numbers that
-    were measured without a choice have lines as well.
+    A choice is a change in how the images are measured. The data frame has one line for each combination of a row, a
+    choice, and a metric that this choice affects. The numbers that were measured without a choice have lines as well.
     """
     lines = []
     for line in table.lines:
@@ -76,10 +76,10 @@ def _columns(name: str, found: Difference | None) -> dict[str, float | None]:
 
 
 def rows_as_json(table: SensitivityTable, protocols: Mapping[View, Mapping[str, Protocol]]) -> list[dict[str, Any]]:
-    """Return the rows of `results.json`.
+    """Return the rows of the table as plain data for `results.json`.
 
-    Each row of the table occurs once without a choice and once for each choice, with the metrics that this choice
-    affects.
+    A choice is a change in how the images are measured. Each row occurs once without a choice, and once for each
+    choice. With a choice, the row contains only the metrics that this choice affects.
 
     Args:
         table: table of the sensitivity study.
@@ -115,7 +115,9 @@ def _as_json(found: Difference) -> dict[str, Any]:
 
 
 def print_table(table: SensitivityTable, console: Console, *, verbose: bool = True) -> None:
-    """Print one grid for each row, with a line for each choice.
+    """Print one grid for each row, with a line for each choice and a line without a choice.
+
+    A choice is a change in how the images are measured.
 
     Args:
         table: table of the sensitivity study.
@@ -151,7 +153,9 @@ def sensitivity_grids(table: SensitivityTable) -> Iterator[Grid]:
 
 
 def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
-    """Return a grid with a line for each row and each choice. Choices that affect none of `metrics` are left out.
+    """Return a grid with several lines for each row: a line without a choice, and a line for each choice.
+
+    A choice is a change in how the images are measured. Choices that affect none of `metrics` are left out.
 
     Args:
         table: table of the sensitivity study.
@@ -168,9 +172,9 @@ def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
 
 
 def _apart(table: SensitivityTable) -> Grid:
-    """Return the grid of the differences from the reference row, measured with each choice.
+    """Return the grid of each row's differences from the reference row, without a choice and with each choice.
 
-    The grid shows whether a choice changes the order of the rows.
+    A choice is a change in how the images are measured. The grid shows whether a choice changes the order of the rows.
     """
     lines = [
         [line.label, line.how, *(_interval(line, metric, table) for metric in table.columns)]

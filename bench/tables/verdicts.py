@@ -117,7 +117,7 @@ def verdict_on(claim: Claim, scope: str, judgement: Judgement, design: Judgement
 
 
 def weighed(verdict: str, evidence: str, effective_sources: float) -> Judgement:
-    """Return a judgement. Its verdict is "inconclusive" if the numbers have too few effective sources.
+    """Return a judgement with `verdict`, or with "inconclusive" if the numbers have too few effective sources.
 
     Args:
         verdict: verdict for the case that there are enough effective sources.

@@ -1,6 +1,6 @@
 """The learning curve of a run: the losses of each update and the metrics of each validation.
 
-Every entry is written to disk immediately, so that an interrupted run keeps its curve.
+All losses and metrics are written to files immediately, so that an interrupted run keeps its curve.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ class Curve:
         self._files[name].flush()
 
     def losses(self) -> pandas.DataFrame:
-        """Return the losses of all updates, as a table with one line for each update."""
+        """Return the losses of all updates, as a data frame with one line for each update."""
         return pandas.DataFrame(_lines(self.folder / LOSSES))
 
     def validations(self) -> pandas.DataFrame:
-        """Return the metrics of all validations, as a table with one line for each validation."""
+        """Return the metrics of all validations, as a data frame with one line for each validation."""
         return pandas.DataFrame(_lines(self.folder / VALIDATIONS))
 
 

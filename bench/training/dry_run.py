@@ -107,7 +107,10 @@ def _has_discriminator(recipe: DecoderRecipe) -> bool:
 
 
 def before_trial(sizes: DecoderConfig, recipe: DecoderRecipe) -> list[str]:
-    """Return the lines of an estimate for a training whose files are not all present: only the disk space is known."""
+    """Return lines of text that say how much disk space a training needs.
+
+    These lines are for a training that lacks some of its files. Its time and memory cannot be measured yet.
+    """
     return [
         f"Disk for {recipe.steps:,} updates: {Space.of(sizes, recipe).described()}.",
         "Memory and time can be estimated once no file is missing, because the estimate makes some updates on noise.",
@@ -148,7 +151,7 @@ def try_out(
     meter = Meter(device)
 
     def timed(count: int, *, adversarial: bool) -> tuple[float, int]:
-        """Time an update of `count` items, and return its seconds for each item and the number of items in a pass."""
+        """Time an update of `count` items. Return its seconds divided by `count`, and the number of items in a pass."""
         objective = replace(recipe.objective, adversary_from=0)
         if not adversarial:
             objective = replace(objective, adversary="none")

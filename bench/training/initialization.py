@@ -50,9 +50,9 @@ def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
         sizes: sizes of the decoder that starts with these weights.
 
     Raises:
-        BadInputError: the two decoders read latents with another number of channels or another factor; they have
-            normalisation groups of different sizes; the decoder of `sizes` has fewer channels or layers than the
-            decoder of `start`; or only the decoder of `start` has a branch.
+        BadInputError: the latents of the two decoders differ in the number of channels or in the spatial factor; the
+            decoders have normalisation groups of different sizes; the decoder of `sizes` has fewer channels or layers
+            than the decoder of `start`; or only the decoder of `start` has a branch.
     """
     if (start.latent_channels, start.factor) != (sizes.latent_channels, sizes.factor):
         raise BadInputError(
@@ -91,8 +91,9 @@ def started_decoder(
             decoder makes the same images as `start`. None for random weights.
         seed: seed of the random weights.
         device: device on which the new decoder is placed.
-        examples: batches for `start_branch`. This function changes weights of the new decoder if `start` has no branch
-            and the new decoder has a branch that blends by addition. Without any batch, nothing is changed.
+        examples: batches from which `start_branch` computes weights of a new branch. They are used only if `start` is
+            a decoder without a branch, and the new decoder has a branch that blends by addition. If there is no batch,
+            `start_branch` changes nothing.
 
     Raises:
         BadInputError: the sizes do not allow the new decoder to start from `start`.

@@ -64,11 +64,11 @@ class Scalars:
             self._wandb.log(dict(values), step=step)
 
     def pictures(self, step: int, rows: Sequence[tuple[str, Tensor]]) -> None:
-        """Add one image to TensorBoard for each row of pictures; W&B gets no pictures.
+        """Add an image to TensorBoard for each label, with the label's pictures in a row. W&B gets no pictures.
 
         Args:
             step: number of finished updates.
-            rows: a label and pictures N×3×R×R in [-1, 1] for each row.
+            rows: pairs of a label and its pictures N×3×R×R in [-1, 1].
         """
         for label, pictures in rows:
             self._board.add_image(label, make_grid((pictures + 1) / 2, nrow=len(pictures)), step)

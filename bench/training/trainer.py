@@ -239,9 +239,9 @@ class DecoderTraining:
     def interruptible(self) -> Iterator[None]:
         """Let SIGTERM end the caller's block at once, if the training has one process.
 
-        The block contains the caller's work on the result of an update. On SIGTERM, a checkpoint of this update is
-        written, with a note that the block is not finished. After a restart, `updates` yields this update again before
-        all others. No checkpoint is written if only the first update of the training is finished.
+        The block contains the caller's work on the result of an update. On SIGTERM, a checkpoint is written that also
+        contains this result. After a restart, `updates` yields the result again before all others, because the block
+        was not finished. No checkpoint is written if only the first update of the training is finished.
 
         Raises:
             TerminatedError: SIGTERM was received during the block or before it.
@@ -434,7 +434,7 @@ def default_workers(device: torch.device, processes: int) -> int:
 
     Args:
         device: device of the training. The result is 0 for a CPU, because the training itself needs all cores.
-        processes: number of processes that train, which are assumed to share this machine's cores.
+        processes: number of processes that train. They are assumed to share this machine's cores.
     """
     return 0 if device.type == "cpu" else min(MOST_WORKERS, (os.cpu_count() or 1) // processes)
 

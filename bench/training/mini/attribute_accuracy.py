@@ -24,10 +24,10 @@ AROUND = 1.5
 def accuracies(
     network: FeatureNetwork, pictures: Tensor, wanted: Sequence[Mapping[str, str]], *, ending: str = ""
 ) -> dict[str, float]:
-    """Return the fraction of pictures for which the classifier recognises the expected class, for each attribute.
+    """Return, for each attribute, the fraction of pictures in which the classifier recognises the expected class.
 
-    An attribute that no picture is expected to show is left out. A random answer would be right for about one picture
-    in eight or nine.
+    An attribute that no picture is expected to show is left out. A classifier that guessed at random would be right for
+    about one picture in eight or nine.
 
     Args:
         network: the classifier, on the pictures' device.

@@ -26,7 +26,7 @@ __all__ = ["LaMaPart"]
 
 @dataclass(frozen=True)
 class LaMaPart(ScheduledPart):
-    """The recipe of LaMa's generator, trained on free-form masks. The result is a state dict of `LaMaGenerator`."""
+    """The recipe of LaMa's network `LaMaGenerator`, which is trained on free-form masks and saved as a state dict."""
 
     channels: int
     blocks: int

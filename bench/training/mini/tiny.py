@@ -89,7 +89,10 @@ class Teacher:
 
     @torch.no_grad()
     def latents(self, pictures: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Return the mean and a sample of the posterior, both B×C×h×w and unscaled. Without noise, both are equal."""
+        """Return the mean and a sample of the posterior, both B×C×h×w and unscaled.
+
+        If `noise` is None, both results are the mean.
+        """
         posterior = self.vae.encode(pictures).latent_dist
         if noise is None:
             return posterior.mean, posterior.mean
