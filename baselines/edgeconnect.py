@@ -2,8 +2,8 @@
 
 See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). Images keep
 their size. They are processed before and after the networks as in test.py of knazeri/edge-connect at 3142579 (CC BY-NC
-4.0): src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). The authors'
-program uses the Canny detector of scikit-image 0.14.
+4.0): src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). Edges
+are detected with the Canny detector of the installed scikit-image; the authors' program uses that of scikit-image 0.14.
 """
 
 from __future__ import annotations

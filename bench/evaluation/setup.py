@@ -329,7 +329,8 @@ class Setup:
         return measure_protocols(found, self.resolved["metrics"]["measures"], self.weights)
 
     def protocol_of_run(self, items: Items) -> RunProtocol:
-        """Return the protocol of this run: its fields, and how they differ from those of a declared protocol.
+        """Return the protocol of this run: its fields, and how they differ from the named protocol that the run
+        declares, if it declares one.
 
         Args:
             items: items of the run.

@@ -225,8 +225,8 @@ class SeedsExperiment:
         decoders = {row: part for row, part in trained.items() if part in config.profile.decoders}
         if not decoders:
             raise BadInputError(
-                "experiments: expected tables with a row whose decoder is in profile.decoders, found no such row in "
-                f"{name}"
+                "experiments: expected only tables that each have a row whose decoder is in profile.decoders, found no "
+                f"such row in {name}"
             )
         return _Table(name, words, decoders)
 

@@ -302,7 +302,7 @@ def _covariance_root(name: str, covariance: npt.ArrayLike, size: int) -> Array:
         raise ValueError(f"covariance {name} is not symmetric")
     variances, directions = np.linalg.eigh((matrix + matrix.T) / 2)
     if variances[0] < -1e-6 * scale:
-        raise ValueError(f"covariance {name} has a negative variance: {variances[0]:.3g}")
+        raise ValueError(f"covariance {name} has a negative eigenvalue: {variances[0]:.3g}")
     held = variances > size * _EPS * variances[-1]
     root: Array = np.sqrt(variances[held])[:, None] * directions[:, held].T
     return root

@@ -169,7 +169,7 @@ def test_the_invalid_gaussian_is_named() -> None:
         (np.zeros((1, 2)), np.eye(2), r"mean b .*\(1, 2\)"),
         (np.zeros(2), np.eye(3), "covariance b must be 2×2"),
         (np.zeros(2), np.array([[1, 0.1], [0, 1]]), "covariance b is not symmetric"),
-        (np.zeros(2), np.diag([1, -0.1]), "covariance b has a negative variance: -0.1"),
+        (np.zeros(2), np.diag([1, -0.1]), "covariance b has a negative eigenvalue: -0.1"),
         (np.array([0, np.nan]), np.eye(2), r"the mean b must be a vector of finite values"),
         (np.zeros(0), np.eye(0), r"the mean b must be a vector of finite values: found an array of shape \(0,\)"),
         (np.zeros(2), np.diag([1, np.inf]), "covariance b must be 2×2 and finite"),
