@@ -364,7 +364,7 @@ class Baseline:
 
 @dataclass
 class DecoderSpec:
-    """A decoder to train, to draw, or to evaluate in a row."""
+    """A decoder to train, to evaluate in a row, or to list layer by layer as in Tables 7 and 8."""
 
     name: str = MISSING
     width: float = 1.0
@@ -375,7 +375,7 @@ class DecoderSpec:
     blending: str = "add"
     branch: str = "plain"
     checkpoint: str | None = None
-    """Path of the decoder's weights; None if the decoder is only trained or drawn."""
+    """Path of the decoder's weights; None if the decoder is only trained, or if only its layers are listed."""
 
 
 @dataclass

@@ -389,7 +389,7 @@ class ScoredBatch:
         self._copies = ReadBack({**{self._flags[row]: flags for row, flags in fine.items()}, **scores})
 
     def wait(self) -> dict[Cell, Arrays]:
-        """Wait for the scores, and return the arrays of each cell by name.
+        """Wait for the scores, and return them: for each cell, its arrays by name.
 
         Raises:
             FloatingPointError: some images are not finite; the message names the row and the items.

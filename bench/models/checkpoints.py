@@ -190,7 +190,8 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         unknown = stated.keys() - {field.name for field in fields(DecoderConfig)}
         if unknown:
             raise BadInputError(
-                f"{config}: expected only the sizes of a decoder, found also the keys {', '.join(sorted(unknown))}"
+                f"{config}: expected only keys of a decoder's configuration, found also the keys "
+                f"{', '.join(sorted(unknown))}"
             )
     elif kind in _DIFFUSERS:
         channels, layers, conditioned = _DIFFUSERS[kind]

@@ -103,7 +103,7 @@ class _Facts(TypedDict):
 
 @dataclass(frozen=True)
 class Publication:
-    """Options of a publication: the row, the name of the model, and the identifier of the data set."""
+    """Options of a publication: the only row to publish, the name of the model, and the identifier of the data set."""
 
     row: str | None = None
     """Name or label of the only row that is published; None publishes every measured row."""

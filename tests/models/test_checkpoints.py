@@ -426,7 +426,7 @@ def test_concatenation_is_recognised_by_the_weights_alone(tmp_path: Path) -> Non
         ({"groups": 3}, "channels: expected a multiple of 3, .* found 16"),
         ({"groups": "many"}, "whole number of normalisation groups, found 'many'"),
         ({"branch": "gated"}, "branch: expected one of plain, partial"),
-        ({"depth": 3}, "expected only the sizes of a decoder, found also the keys depth"),
+        ({"depth": 3}, "expected only keys of a decoder's configuration, found also the keys depth"),
         ({"_class_name": "UNet2DConditionModel"}, "expected one of Decoder.*found UNet2DConditionModel"),
         ({"_class_name": "AutoencoderKL"}, "conditioned=True instead of False"),
         ({"_class_name": "AutoencoderKL", "act_fn": "gelu"}, "act_fn: expected silu, found gelu"),
