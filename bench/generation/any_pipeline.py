@@ -123,8 +123,7 @@ class PipelineGenerator(Generator):
     def decodable(self, latents: Tensor) -> Tensor:
         """Convert latents to a decoder's input: undo the scaling, and apply `post_quant_conv` if there is one."""
         z = self.first_stage.space.from_diffusion(moved(latents, self.device))
-        layer = self.first_stage.network.post_quant_conv
-        return z if layer is None else layer(z)
+        return self.first_stage.decodable(z)
 
     @property
     def space_name(self) -> str:
