@@ -38,8 +38,6 @@ __all__ = [
     "takes_mask",
 ]
 
-ASYMMETRIC = "AsymmetricAutoencoderKL"
-
 
 def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> Autoencoder:
     """Load an autoencoder in float32.
@@ -142,11 +140,11 @@ def takes_mask(path: str | Path) -> bool:
 
     The result is False if the folder has no `config.json`, or one that names no known class.
     """
-    if not (Path(path) / "config.json").is_file():
-        return False
-    settings = network_settings(Path(path))
-    kind = settings.get("_class_name")
-    return kind == ASYMMETRIC or (kind == OWN and bool(settings.get("conditioned")))
+    settings = _settings_if_there(Path(path))
+    if settings.get("_class_name") == OWN:
+        return bool(settings.get("conditioned"))
+    adapter = _adapter_of(settings)
+    return adapter is not None and adapter.conditioned
 
 
 def lacks_encoder(path: str | Path) -> bool:
@@ -166,10 +164,17 @@ def imitates(path: str | Path) -> bool:
 
     The result is False if the folder has no `config.json`, or one that names no known class.
     """
-    if not (Path(path) / "config.json").is_file():
-        return False
-    adapter = ADAPTERS.get(str(network_settings(Path(path)).get("_class_name")))
+    adapter = _adapter_of(_settings_if_there(Path(path)))
     return adapter is not None and adapter.imitates
+
+
+def _settings_if_there(path: Path) -> Mapping[str, Any]:
+    """Return the content of a folder's `config.json`; an empty mapping if the folder has no such file."""
+    return network_settings(path) if (path / "config.json").is_file() else {}
+
+
+def _adapter_of(settings: Mapping[str, Any]) -> type[Autoencoder] | None:
+    return ADAPTERS.get(str(settings.get("_class_name")))
 
 
 def _without_weights(path: Path, kind: str) -> Any:
