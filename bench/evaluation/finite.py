@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.errors import outcome
+from bench.evaluation.batch_size import Batches
 from bench.evaluation.measure import prepare
 from bench.evaluation.sampling import finite_items
 from bench.evaluation.setup import Setup
-from bench.generation.method import image_of
+from bench.generation.method import Batch, Method, image_of
 
 __all__ = ["rows_without_finite_images"]
 
@@ -29,26 +32,26 @@ def rows_without_finite_images(setup: Setup) -> dict[str, str]:
     latents = setup.sampling.run(items)
     rows = [*setup.methods]
 
+    errors: dict[str, str] = {}
+
+    def failures(key: str, first: int, last: int) -> Iterator[dict[str, int]]:
+        """Yield, for each batch of a block, the number of images that are not finite, by row."""
+        arrays = setup.sampling.latents_of(key)
+
+        def count(places: Sequence[int]) -> dict[str, int]:
+            start, stop = places[0], places[-1] + 1
+            part = {name: values[start - first : stop - first] for name, values in arrays.items()}
+            batch = setup.sampling.batch(items.read(start, stop), part)[0]
+            return {row: _not_finite(setup.methods[row], batch, row, errors) for row in rows if row not in errors}
+
+        yield from Batches(setup.scoring.batch_size).over(range(first, last), count)
+
     def find() -> dict[str, Any]:
-        broken: dict[str, int] = dict.fromkeys(rows, 0)
-        errors: dict[str, str] = {}
+        broken: Counter[str] = Counter()
         for key, (first, last) in zip(latents, items.blocks(), strict=True):
-            arrays = setup.sampling.latents_of(key)
-            size = setup.scoring.batch_size
-            for start in range(first, last, size):
-                stop = min(start + size, last)
-                part = {name: values[start - first : stop - first] for name, values in arrays.items()}
-                batch = setup.sampling.batch(items.read(start, stop), part)[0]
-                for row in rows:
-                    if row in errors:
-                        continue
-                    try:
-                        broken[row] += int((~finite_items(image_of(setup.methods[row], batch))).sum())
-                    except (RuntimeError, NotImplementedError) as error:
-                        if outcome(error) is not None or PASSING in str(error):
-                            raise  # the result is stored, so it must not contain what another run would not find
-                        errors[row] = str(error).partition("\n")[0]
-        return {"broken": broken, "errors": errors}
+            for found in failures(key, first, last):
+                broken.update(found)
+        return {"broken": {row: broken[row] for row in rows}, "errors": errors}
 
     found = setup.remembered("images that are not finite", latents, find, rows=rows, count=len(items))
     reasons = {
@@ -57,3 +60,17 @@ def rows_without_finite_images(setup: Setup) -> dict[str, str]:
         if count
     }
     return reasons | {row: f"the device cannot compute the row ({error})" for row, error in found["errors"].items()}
+
+
+def _not_finite(method: Method, batch: Batch, row: str, errors: dict[str, str]) -> int:
+    """Return how many images of a batch have NaN or infinite values.
+
+    If the device cannot compute the images, add the reason to `errors` under the row's name, and return 0.
+    """
+    try:
+        return int((~finite_items(image_of(method, batch))).sum())
+    except (RuntimeError, NotImplementedError) as error:
+        if outcome(error) is not None or PASSING in str(error):
+            raise  # the result is stored, so it must not contain what another run would not find
+        errors[row] = str(error).partition("\n")[0]
+        return 0
