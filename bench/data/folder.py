@@ -150,7 +150,7 @@ class FolderPictures(Pictures):
         """
         if folder is None:
             return {}
-        stems = names_by_stem(self._pictures, ROOT)
+        stems = names_by_stem(self._pictures.names, ROOT, str(self._pictures.root))
         return {stems[stem]: path for stem, path in paired(stems, folder, key, what).items()}
 
     @property
@@ -158,7 +158,7 @@ class FolderPictures(Pictures):
         """Caption of each picture, by the picture's name; empty if there are no captions."""
         if self.captions_from is None:
             return {}
-        path, stems = Path(self.captions_from), names_by_stem(self._pictures, ROOT)
+        path, stems = Path(self.captions_from), names_by_stem(self._pictures.names, ROOT, str(self._pictures.root))
         beside = path.resolve() == self._pictures.root.resolve()
         found = paired_captions(stems, read_captions(path), path, others=beside)
         return {stems[stem]: text for stem, text in found.items()}

@@ -58,24 +58,25 @@ def picture_folder(path: str | Path, key: str, expected: str, without: Iterable[
     return PictureFolder(root, names, walked.left_out)
 
 
-def names_by_stem(folder: PictureFolder, key: str) -> dict[str, str]:
-    """Return a dictionary from the stem of each picture of a folder to the picture's name.
+def names_by_stem(names: Sequence[str], key: str, place: str) -> dict[str, str]:
+    """Return a dictionary from the stem of each picture to the picture's name.
 
     Args:
-        folder: the pictures.
-        key: setting that names the folder, for the message.
+        names: names of the pictures.
+        key: setting that gives the pictures, for the message.
+        place: folder of the pictures, or another description of where they are, for the message.
 
     Raises:
         BadInputError: two pictures have the same stem, so that a mask or caption with this stem could belong to either.
     """
-    counts = Counter(map(stem_of, folder.names))
-    doubled = [name for name in folder.names if counts[stem_of(name)] > 1]
+    counts = Counter(map(stem_of, names))
+    doubled = [name for name in names if counts[stem_of(name)] > 1]
     if doubled:
         raise BadInputError(
             f"{key}: expected pictures whose names differ even without their suffixes, found {len(doubled)} pictures "
-            f"in {folder.root} that share a name: {few(doubled)}"
+            f"in {place} that share a name: {few(doubled)}"
         )
-    return {stem_of(name): name for name in folder.names}
+    return {stem_of(name): name for name in names}
 
 
 def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str) -> dict[str, Path]:
@@ -93,7 +94,7 @@ def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str)
     Raises:
         BadInputError: a picture has no partner or several, or a partner belongs to no picture.
     """
-    own = names_by_stem(folder, key)
+    own = names_by_stem(folder.names, key, str(folder.root))
     _refuse_unpaired(stems, own, f"{key}: expected in {folder.root} one {what} for each picture", what)
     return {stem: folder.root / own[stem] for stem in stems}
 

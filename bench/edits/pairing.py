@@ -6,9 +6,9 @@ other arrays or with a list of paths.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from bench.data.listing import few
@@ -149,7 +149,7 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
     """
     names = base.names or tuple(str(place) for place in range(len(base)))
     if found.names is None or base.names is None:
-        folder = next((one for one in (given, truth) if isinstance(one, str | Path)), None)
+        folder = next((one for one in (given, truth) if isinstance(one, str | os.PathLike)), None)
         if folder is not None:
             raise BadInputError(
                 f"{found.what}: expected files for both {found.what} and truth, or arrays for both, found the folder "

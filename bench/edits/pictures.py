@@ -218,13 +218,13 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
         notes = {parent: source_notes(parent) for parent in {path.parent for path in paths}}
         named = {path.name: path for path in paths}
         sources = {name: notes[path.parent][name] for name, path in named.items() if name in notes[path.parent]}
-        stems = names_by_stem(PictureFolder(Path(), [path.name for path in paths], {}), what)
+        stems = names_by_stem([path.name for path in paths], what, "the list of paths")
         return paths, tuple(stems), {stem: sources[name] for stem, name in stems.items() if name in sources}
     else:
         return None
     if not folder.names:
         raise BadInputError(f"{what}: expected at least one picture, found none in {folder.root}")
-    stems = names_by_stem(folder, what)
+    stems = names_by_stem(folder.names, what, str(folder.root))
     known = {stem: sources[name] for stem, name in stems.items() if name in sources}
     return [folder.root / name for name in folder.names], tuple(stems), known
 

@@ -61,7 +61,11 @@ class RunProtocol:
         }
 
     def notes(self) -> list[str]:
-        """Return a list with the line that tables and reports show. The list is empty if no protocol is declared."""
+        """Return a list with one line for tables and reports; an empty list if no protocol is declared.
+
+        The line states the name of the run's protocol, with its differences from the declared one, and the value of
+        each field in this run.
+        """
         if self.declared is None:
             return []
         known = "; ".join(f"{name} {_shown(value)}" for name, value in self.fields.items() if value is not None)

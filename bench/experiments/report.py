@@ -79,7 +79,7 @@ class RunReport:
         self.save_images()
 
     def _draw(self, paper: PaperFigures, folder: Path) -> None:
-        """Draw the figures into a folder."""
+        """Draw all figures of the run into a folder: its rows, the borders of the holes, and the paper's figures."""
         shown, images = self.images([*self._labels], drawn_places(len(self.run.items), self.config.seed))
         labelled = [(self._labels[name], pictures) for name, pictures in images.items()]
         draw_rows(folder / "rows.png", shown, labelled, title=paper.title)

@@ -1,7 +1,9 @@
-"""Building blocks of the autoencoders' decoders, with diffusers' parameter names.
+"""Building blocks of the autoencoders' decoders, and layers that bring known pixels into a decoder.
 
-The blocks are those of CompVis/taming-transformers (taming/modules/diffusionmodules/model.py), on which Stable
-Diffusion's first stage is built.
+The residual, attention, middle and upsampling blocks are those of CompVis/taming-transformers
+(taming/modules/diffusionmodules/model.py), on which Stable Diffusion's first stage is built. Their parameters have the
+names that diffusers gives them. `mask_guided_blend`, `Concatenation`, `PartialConv2d` and `resize_mask` are not from
+there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Tests of how pictures, edited pictures and masks find each other."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,18 @@ def test_missing_and_left_over_files_are_named(tmp_path: Path) -> None:
 def test_a_folder_and_an_array_are_not_paired_by_guessing(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="files of a folder have no order, so give a list of paths"):
         pair(folder(tmp_path / "truth"), {"mine": PIXELS}, None)
+
+
+def test_a_folder_that_is_neither_a_text_nor_a_path_is_not_paired_with_arrays(tmp_path: Path) -> None:
+    folder(tmp_path / "truth")
+    with pytest.raises(BadInputError, match="files of a folder have no order"), os.scandir(tmp_path) as found:
+        pair(next(found), {"mine": PIXELS}, None)
+
+
+def test_paths_that_share_a_name_are_refused(tmp_path: Path) -> None:
+    paths = [folder(tmp_path / name) / "a.png" for name in ("one", "other")]
+    with pytest.raises(BadInputError, match=r"truth: .*found 2 pictures in the list of paths that share a name"):
+        pair(paths, {"mine": PIXELS[:2]}, None)
 
 
 def test_another_number_of_arrays_is_refused() -> None:
