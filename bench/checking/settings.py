@@ -16,6 +16,7 @@ from bench.metrics.names import MetricName
 from bench.results.out_folder import check_writable
 from bench.store import check_store
 from bench.tables.build import check_table, styles_of
+from bench.tables.main_table import check_tex
 
 __all__ = ["check_settings", "used"]
 
@@ -59,9 +60,9 @@ def used(
 def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) -> None:
     """Check the settings of a table's run before any work.
 
-    The table's columns and rows and the family of masks must be known. Every name in `set_metrics` of a measure must
-    begin with a known statistic. The folders of the store and of data must be usable. Every `_target_` must accept its
-    arguments.
+    The columns of the table and of its short form, the rows and the family of masks must be known. Every name in
+    `set_metrics` of a measure must begin with a known statistic. The folders of the store and of data must be usable.
+    Every `_target_` must accept its arguments.
 
     Args:
         nodes: the configuration that `used` returns.
@@ -71,7 +72,9 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
     Raises:
         BadInputError: a value is invalid. The message names the key.
     """
-    check_table(spec, rows, styles_of(nodes["metrics"]["measures"]))
+    styles = styles_of(nodes["metrics"]["measures"])
+    check_table(spec, rows, styles)
+    check_tex(nodes["tex"], styles)
     for name in ("store", "data"):
         if not Path(nodes["paths"][name]).is_dir():  # an existing folder may be complete even if it is read-only
             check_writable(nodes["paths"][name], f"paths.{name}")

@@ -93,7 +93,7 @@ OWN = ("experiment", "experiments", "out", "each", "gate", "seeds", "seeds_from"
 NEUTRAL = (
     "experiment", "experiments", "stage", "device", "batch_size", "strip_rows", "compile", "out", "overwrite",
     "save_images", "keep_features", "features_dtype", "paths", "hydra", "controls", "costs", "verbose", "fresh", "each",
-    "gate", "seeds", "seeds_from", "card",
+    "tex", "gate", "seeds", "seeds_from", "card",
 )  # fmt: skip
 """Keys and groups whose overrides do not change the numbers in the paper's tables."""
 OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")

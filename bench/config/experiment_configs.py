@@ -24,6 +24,7 @@ from bench.config.schema import (
     RehearsalSpec,
     Row,
     TableSpec,
+    Tex,
     VaeSpec,
 )
 from bench.errors import BadInputError
@@ -127,6 +128,7 @@ class TableConfig(MeasuringConfig):
     """Configuration of an experiment that measures one of the paper's tables."""
 
     costs: bool
+    tex: Tex
 
 
 @dataclass(kw_only=True)
@@ -135,6 +137,7 @@ class LeaderboardConfig(ScoringConfig):
 
     vaes: dict[str, VaeSpec]
     costs: bool
+    tex: Tex
 
 
 @dataclass(kw_only=True)

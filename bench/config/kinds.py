@@ -86,14 +86,14 @@ def _measured_keys(config: DictConfig) -> Iterator[str]:
 
 def _table_keys(config: DictConfig) -> Iterator[str]:
     yield from _measured_keys(config)
-    yield from ("costs", "profile.weights", "table.readings", "table.figures")
+    yield from ("costs", "tex", "profile.weights", "table.readings", "table.figures")
     if config.training is not None and any("rows." in key for key in users(config, "decoder.checkpoint")):
         yield from TRAINING
 
 
 def _leaderboard_keys(config: DictConfig) -> Iterator[str]:
     yield from (key for key in _measured_keys(config) if key not in ("generator", "table.reference"))
-    yield from ("vaes", "costs", "table.readings", "profile.weights")
+    yield from ("vaes", "costs", "tex", "table.readings", "profile.weights")
 
 
 def _train_decoder_keys(config: DictConfig) -> Iterator[str]:

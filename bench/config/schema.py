@@ -230,6 +230,23 @@ class TableSpec:
 
 
 @dataclass
+class Tex:
+    """Settings of the short form of a table, which a run writes as `table_main.tex`, `table_main.md` and
+    `table_main.html`.
+    """
+
+    label: str | None = None
+    """Label for `\\ref`, such as `tab:inpainting`; None for `tab:` and the number of the table."""
+    caption: str | None = None
+    """Caption; None for the title of the table and sentences that explain its signs."""
+    columns: list[str] | None = None
+    """Names of the metrics that are shown, in this order; None for those in `table.columns`."""
+    published: bool | None = None
+    """True if the numbers that the paper prints are shown beside the measured ones. None shows them if the table then
+    fits into a two-column article in the size of its text."""
+
+
+@dataclass
 class Dataset:
     name: str = MISSING
     root: Any = None
@@ -575,6 +592,7 @@ class ComposedConfig:
     """
     features_dtype: str = "float32"
     """Data type in which features are saved, one of `DTYPES`."""
+    tex: Tex = field(default_factory=Tex)
     costs: bool = False
     """True if claims about cost are judged. The rows and the sampler are timed for this purpose.
 

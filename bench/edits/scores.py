@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas
 from rich.console import Console
 
+from bench.config.schema import Tex
 from bench.data.items import Item
 from bench.edits.checks import Check
 from bench.edits.pairing import Pairs
@@ -33,6 +34,7 @@ from bench.runtime.text import one_line
 from bench.store import content_key
 from bench.tables.build import Table
 from bench.tables.grid import html_table, print_notes
+from bench.tables.main_table import MAIN_TABLE, main_renderings
 from bench.tables.render import few_sources_note, further_grids, measured_grid, print_table, renderings
 
 __all__ = ["Provenance", "Scores"]
@@ -143,6 +145,7 @@ class Scores:
         if self._summary.scored.rows:
             write_influences(out, self._pairs.names, self._summary, [column.metric for column in self._typed.columns])
         write_table(out, renderings(self._typed))
+        write_table(out, main_renderings(self._typed, Tex()), name=MAIN_TABLE)
         write_results(
             out,
             Measured(EXPERIMENT, self._typed.profile, manifest, made.manifest["subset"], {}),

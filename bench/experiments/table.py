@@ -40,6 +40,7 @@ from bench.tables.build import Findings, Table, best_rows, bins_of, build_table,
 from bench.tables.effects import effects_of
 from bench.tables.judged_run import JudgedRun
 from bench.tables.judging import DecodedLatents, at_least, exact_on, judge
+from bench.tables.main_table import MAIN_TABLE, main_renderings
 from bench.tables.printed import judge_printed
 from bench.tables.render import few_sources_note, frame, renderings
 from bench.tables.seeds import RunSeeds, SeedStudy, trained_decoders
@@ -97,6 +98,7 @@ class TableExperiment:
             records = report.keep()
             write_influences(run.out, run.items.ids, summary, setup.spec.columns)
             write_table(run.out, renderings(table))
+            write_table(run.out, main_renderings(table, self.config.tex), name=MAIN_TABLE)
             write_results(
                 run.out,
                 report.measured,

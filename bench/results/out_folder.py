@@ -44,7 +44,7 @@ WRITTEN = (RUN, STARTED, JOB, "*/job.json", "*/part.json")
 ALIKE = (
     "out", "overwrite", "stage", "device", "batch_size", "strip_rows", "compile", "save_images", "keep_features",
     "features_dtype", "costs", "verbose", "fresh", "paths", "gate", "part", "description", "workers", "wandb",
-    "seeds",
+    "seeds", "tex",
 )  # fmt: skip
 """Keys of the configuration that are ignored when two configurations are compared. No value of an
 item and no trained network depends on them."""

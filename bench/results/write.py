@@ -37,15 +37,16 @@ __all__ = [
 ]
 
 
-def write_table(out: Path, texts: Mapping[str, str]) -> None:
+def write_table(out: Path, texts: Mapping[str, str], *, name: str = "table") -> None:
     """Write the table of a run as one file for each format, such as `table.md`.
 
     Args:
         out: folder of the run.
         texts: content of each file, by the file's suffix without a dot.
+        name: name of the files without the suffix.
     """
     for suffix, text in texts.items():
-        write_atomically(out / f"table.{suffix}", text)
+        write_atomically(out / f"{name}.{suffix}", text)
 
 
 def write_manifest(out: Path, items: Items) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.tables.grid import DIFFERS, Grid
 
-__all__ = ["escaped", "latex"]
+__all__ = ["escaped", "fits_article", "latex", "one_tabular"]
 
 SIZES = {"footnotesize": 124, "scriptsize": 142}
 """Number of characters of a typical table that fit into a width of 17 cm, by the font size.
@@ -22,6 +22,12 @@ SIZES = {"footnotesize": 124, "scriptsize": 142}
 Smaller font sizes are not used, because they are hard to read.
 """
 MOST = max(SIZES.values())
+ONE_COLUMN, BOTH_COLUMNS = 48, 102
+"""Number of characters of a typical table in the size of the text that fit into one column, and into both columns, of
+LaTeX's class `article` with the option `twocolumn`.
+"""
+TEXT_SIZES = {"normalsize": 1.0, "small": 0.91, "footnotesize": 0.82}
+"""Width of a character in relation to its width in the size of the text, by the font size."""
 HEAD = 10
 """Width in characters to which the heading of a narrow column is folded; a wider column has a wider heading."""
 SEPARATION = 2
@@ -52,7 +58,8 @@ _CHARACTERS = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
     "±": r"$\pm$", "×": r"$\times$", "÷": r"$\div$", "·": r"$\cdot$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
     "§": r"\S{}",
-    "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "→": r"$\rightarrow$", "∞": r"$\infty$",
+    "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "→": r"$\rightarrow$",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "∞": r"$\infty$",
     "°": r"\textdegree{}", "²": r"$^2$", "³": r"$^3$", "µ": r"$\mu$", "…": r"\ldots{}",
     "–": r"\textendash{}", "—": r"\textemdash{}", MINUS: "$-$", "\N{NO-BREAK SPACE}": "~",
     "\N{LEFT SINGLE QUOTATION MARK}": r"\textquoteleft{}", "\N{RIGHT SINGLE QUOTATION MARK}": r"\textquoteright{}",
@@ -103,6 +110,39 @@ def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
     return OPENING + "\n" + "\n\n".join(shown) + "\n" + CLOSING
 
 
+def one_tabular(grid: Grid, caption: str, label: str) -> str:
+    r"""Return a LaTeX float with one table, for `\input` in a paper. It needs the packages booktabs and amssymb.
+
+    The text has the size of the paper's text if the table then fits into the columns of a two-column article, and
+    otherwise the largest of the next two sizes with which it fits. A table that is too wide for one column spans both.
+
+    Args:
+        grid: the table.
+        caption: caption, which is escaped.
+        label: label for `\ref`, which is not escaped.
+    """
+    width = _total_width(grid)
+    float_name, most = ("table", ONE_COLUMN) if width <= ONE_COLUMN else ("table*", BOTH_COLUMNS)
+    size = next((size for size, share in TEXT_SIZES.items() if width * share <= most), [*TEXT_SIZES][-1])
+    return "\n".join(
+        [
+            rf"\begin{{{float_name}}}[t]",
+            r"\centering",
+            rf"\caption{{{escaped(caption)}}}",
+            rf"\label{{{label}}}",
+            rf"\{size}\setlength{{\tabcolsep}}{{4pt}}",
+            *_lines_of_tabular(grid),
+            rf"\end{{{float_name}}}",
+            "",
+        ]
+    )
+
+
+def fits_article(grid: Grid) -> bool:
+    """Return True if a grid fits into both columns of a two-column article in the size of the article's text."""
+    return _total_width(grid) <= BOTH_COLUMNS
+
+
 def _pages(grid: Grid) -> Iterator[list[Grid]]:
     """Split a grid into smaller grids, and yield one list of them for each float.
 
@@ -150,6 +190,10 @@ def _width(grid: Grid, column: int) -> int:
     return max(_longest(grid, column), *map(len, _folded(grid, column))) + SEPARATION
 
 
+def _total_width(grid: Grid) -> int:
+    return sum(_width(grid, column) for column in range(len(grid.heads)))
+
+
 def _longest(grid: Grid, column: int) -> int:
     return max((len(line[column].removesuffix(f" {DIFFERS}")) for line in grid.lines), default=0)
 
@@ -161,6 +205,15 @@ def _folded(grid: Grid, column: int) -> list[str]:
 
 
 def _tabular(grid: Grid) -> str:
+    width = _total_width(grid)
+    size = next((size for size, most in SIZES.items() if width <= most), "scriptsize")
+    return "\n".join(
+        [rf"\begin{{adjustbox}}{{max width=\linewidth}}\{size}", *_lines_of_tabular(grid), r"\end{adjustbox}"]
+    )
+
+
+def _lines_of_tabular(grid: Grid) -> list[str]:
+    """Return the lines of a `tabular` environment with the rules of booktabs."""
     sides = "l" * grid.left + "r" * (len(grid.heads) - grid.left)
     heads = []
     for column, side in enumerate(sides):
@@ -168,21 +221,15 @@ def _tabular(grid: Grid) -> str:
         inner = rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{folded}\end{{tabular}}"
         heads.append(inner if r" \\ " in folded else folded)
     lines = [[_cell(*grid.parts(line, column)) for column in range(len(grid.heads))] for line in range(len(grid.lines))]
-    width = sum(_width(grid, column) for column in range(len(grid.heads)))
-    size = next((size for size, most in SIZES.items() if width <= most), "scriptsize")
-    return "\n".join(
-        [
-            rf"\begin{{adjustbox}}{{max width=\linewidth}}\{size}",
-            rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}",
-            r"\toprule",
-            *_rows([heads]),
-            r"\midrule",
-            *_rows(lines),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{adjustbox}",
-        ]
-    )
+    return [
+        rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}",
+        r"\toprule",
+        *_rows([heads]),
+        r"\midrule",
+        *_rows(lines),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
 
 
 def _rows(lines: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -35,9 +35,11 @@ __all__ = [
     "measured_grid",
     "measured_shown",
     "number_as_json",
+    "paper_title",
     "print_table",
     "ratio_shown",
     "renderings",
+    "row_label",
     "to_csv",
     "to_html",
     "to_latex",
@@ -84,7 +86,8 @@ def ratio_shown(measurement: Measurement | None) -> str:
     return f"÷ {ratio.value:.3g} [{ratio.ci95[0]:.3g}, {ratio.ci95[1]:.3g}]{few}"
 
 
-def _label(table: Table, row: TableRow) -> str:
+def row_label(table: Table, row: TableRow) -> str:
+    """Return the label of a row with the origin of its images and with its footnote sign, if it has them."""
     mark = CITED if row.cited else OURS if table.is_foreign(row) else ""
     origin = "" if row.origin in (NATIVE, PUBLISHED) else f"({row.origin})"
     return " ".join(part for part in (row.label, origin, mark) if part)
@@ -104,7 +107,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
         columns: metric and heading of each column.
         title: title of the grid.
     """
-    heads, lines = ["Method"], [[_label(table, row)] for row in rows]
+    heads, lines = ["Method"], [[row_label(table, row)] for row in rows]
     best = set()
     for metric, head in columns:
         style = style_of(metric, table.styles)
@@ -166,7 +169,7 @@ def _printed(table: Table) -> Grid:
     """
     columns = [column for column in table.shown if column.published_title]
     lines = [
-        [_label(table, row), *(_published(row, column) for column in columns)]
+        [row_label(table, row), *(_published(row, column) for column in columns)]
         for row in _paper_rows(table)
         if row.published
     ]
@@ -358,8 +361,16 @@ def to_latex(table: Table) -> str:
     The verdicts are left out, because their evidence consists of long sentences.
     """
     grids = [grid for grid in _grids(table) if grid.left < len(grid.heads)]
-    paper = f"The paper's Table {table.number} on profile {table.profile}: {table.title}"
-    return latex(table.title if table.number is None else paper, grids, table.notes)
+    return latex(paper_title(table), grids, table.notes)
+
+
+def paper_title(table: Table) -> str:
+    """Return the title of a table for a paper, whose own tables have other numbers."""
+    return (
+        table.title
+        if table.number is None
+        else f"The paper's Table {table.number} on profile {table.profile}: {table.title}"
+    )
 
 
 def frame(table: Table) -> pandas.DataFrame:

@@ -196,6 +196,7 @@ def test_the_command_prints_and_writes_what_a_run_writes(
         "records.parquet",
         "table.md",
         "table.tex",
+        "table_main.tex",
     }
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.index("all known pixels equal the truth exactly") < page.index('id="table"')

@@ -56,6 +56,7 @@ def first(store: Path) -> Path:
 
 def test_a_run_writes_the_files_of_the_contract(first: Path) -> None:
     names = {"table.md", "table.csv", "table.tex", "table.html", "results.json", "records.parquet", "run.json"}
+    names |= {"table_main.md", "table_main.tex", "table_main.html"}
     names |= {"figures", "images", "items", "influences.parquet", "manifest.json", "report.html", ".started.json"}
     assert names == {path.name for path in first.iterdir()}
     results, run = read_json(first, "results.json"), read_json(first, "run.json")

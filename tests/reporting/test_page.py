@@ -190,7 +190,7 @@ def test_shown_text_is_escaped() -> None:
 def test_nothing_is_loaded_from_anywhere() -> None:
     html = report_page(page())
     reader = Reader(html)
-    beside = {"table.md", "table.csv", "table.tex", "results.json", "run.json"}
+    beside = {"table.md", "table.csv", "table.tex", "table_main.tex", "results.json", "run.json"}
     assert {name for name in reader.loaded if not name.startswith(("data:", "#"))} == beside
     assert {name[1:] for name in reader.loaded if name.startswith("#")} <= set(reader.ids)
     assert not re.search(r"https?:|url\(|@import", html)
