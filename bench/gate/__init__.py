@@ -1,1 +1,5 @@
-"""The gate, which decides whether the numbers of one run are worse than the numbers of another run or a baseline."""
+"""The gate, which decides whether new numbers are worse than old numbers.
+
+Numbers of runs are compared with those of earlier runs or of a baseline. The pictures of a decoder are compared with
+those of another decoder on the same latents.
+"""

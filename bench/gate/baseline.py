@@ -1,7 +1,8 @@
 """Baselines. A baseline is a file of values with which later runs are compared; it is committed and reviewed.
 
-Each number has its own line, all names are sorted, and all values are rounded to a few significant digits. Therefore
-a new baseline differs from the old one only in numbers that a change of the code has changed.
+Each number has its own line, all names are sorted, and all values except costs that are whole numbers are rounded to a
+few significant digits. Therefore a new baseline differs from the old one only in numbers that a change of the code has
+changed.
 """
 
 from __future__ import annotations

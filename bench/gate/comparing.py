@@ -98,6 +98,10 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
     them has. If `new` is the run of a single table, another rule holds for experiments: only this table is compared,
     and a problem is reported if `old` does not have this table.
 
+    An experiment is not compared, and a problem is reported, if the profiles, the items or the sampling of its two
+    tables differ. In the same way, a metric is not compared if its two protocols differ. A metric or cost whose margin
+    is infinite is left out without a problem.
+
     Args:
         new: run or runs to judge.
         old: run, runs or baseline to compare with.

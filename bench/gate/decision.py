@@ -1,10 +1,12 @@
 """Decision rules of the gate: pass, regression, or cannot tell.
 
-Every comparison has a margin, which is the largest worsening that is tolerated. For each comparison, two one-sided
-tests are made at the 5 % level:
+Every comparison has a margin, which is the largest worsening that is tolerated. If only two values are compared,
+without the influences of the items, a worsening of more than the margin is a regression, and otherwise the number
+passes. For every other comparison, two one-sided tests are made at the 5 % level:
 
 - The first test asks whether the number is worse by more than the margin. If so, this is a regression. The p-values of
-  all comparisons are adjusted by Holm's method, so at most one run in twenty reports a regression that does not exist.
+  all these comparisons are adjusted by Holm's method, so at most one run in twenty reports a regression that does not
+  exist.
 - The second test asks whether the number is worse by no more than the margin. The run passes only if the answer is yes
   for every comparison. Therefore the p-values of this test need no adjustment (the intersection-union test of Berger,
   "Multiparameter hypothesis testing and acceptance sampling", 1982).

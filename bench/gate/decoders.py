@@ -134,7 +134,7 @@ class DecoderOutcome:
     """
 
     def as_json(self) -> dict[str, Any]:
-        """Return the whole result as plain data that can be saved as JSON."""
+        """Return the result, and the way in which each decoder was used, as plain data that can be saved as JSON."""
         return {
             **as_json(self.outcome),
             "items": self.items,
@@ -162,7 +162,8 @@ def compare_decoders(old: str | Path, new: str | Path, settings: DecoderSettings
     Returns:
         The compared numbers. The name of a number is one of these:
 
-        - `largest_difference`: largest absolute difference of two values of the pictures, in grey levels;
+        - `largest_difference`: largest absolute difference between NEW's and OLD's value of one pixel and channel, over
+          all pictures, in grey levels;
         - `share_changed`: mean share of the pixels that changed by more than one level in at least one channel;
         - `squared_difference`: mean squared difference, in squared grey levels;
         - `colour_shift_red`, `_green` and `_blue`: mean of NEW's value minus OLD's value, in grey levels;

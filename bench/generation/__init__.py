@@ -1,1 +1,1 @@
-"""Generators, which sample the latents of items, and methods, which make images from these latents."""
+"""Generators, which make the latents of items, and methods, which make images of items, usually from these latents."""

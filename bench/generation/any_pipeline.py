@@ -1,6 +1,6 @@
-"""The generator that samples latents with diffusers' inpainting pipelines of any space, such as SDXL and FLUX.1 Fill.
+"""The generator that samples latents with diffusers' inpainting pipeline of SDXL or of FLUX.1 Fill.
 
-The file `bench/generation/pipeline_kinds.py` lists the supported pipelines.
+The mapping `KINDS` in `bench/generation/pipeline_kinds.py` describes these two pipelines; a further one is added there.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ class DecodedByAutoencoder(Method):
         """Set the autoencoder, of which only the decoder is used.
 
         Args:
-            autoencoder: autoencoder in float32.
+            autoencoder: autoencoder in float32. It is changed in place: its encoder is removed, and its weights are
+                converted to the type that `precision` names.
             space: name of the space of the latents that are decoded; empty to accept any space.
             masked: True if the decoder gets the true image and the mask.
             precision: number type in which the decoder computes, one of `bench.config.schema.PRECISIONS`.

@@ -74,7 +74,7 @@ def compile_forward(network: Any, mode: str, **options: Any) -> None:
     With CUDA graphs, the outputs are copied, so that they stay valid after later calls.
 
     Args:
-        network: one of diffusers' UNets, which is changed in place.
+        network: a denoising network of diffusers, such as a UNet. It is changed in place.
         mode: one of `bench.config.schema.COMPILE`.
         options: further options of `torch.compile`.
     """
@@ -84,7 +84,7 @@ def compile_forward(network: Any, mode: str, **options: Any) -> None:
 
 
 def _copying(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that calls a UNet's `forward` and returns a copy of its output.
+    """Return a function that calls the `forward` of a denoising network, and returns a copy of its output.
 
     The output is a tuple of tensors, or an object with the tensor `sample`.
     """

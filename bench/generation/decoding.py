@@ -141,7 +141,7 @@ class Decoded(Method):
         or if the strips would have fewer than `FEWEST_ROWS` rows.
 
         Args:
-            z: latents B×4×h×w that did not fit the memory.
+            z: latents B×C×h×w that did not fit the memory.
         """
         if len(z) > 1 or not isinstance(self.decoder, Decoder):
             return None
@@ -158,8 +158,9 @@ def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | NotAvai
         batch: inputs for the test.
 
     Returns:
-        True if each tested decoder makes the same images, bit for bit, with a mask of ones and without image and mask.
-            False if a decoder makes different images. If no decoder can be tested, a `NotAvailable` with the reason.
+        True if each tested decoder makes the same images in two cases, bit for bit: it gets the image and a mask of
+            ones, or it gets neither image nor mask. False if the images of a decoder differ. If no decoder can be
+            tested, a `NotAvailable` with the reason.
     """
     decoders = [
         method.decoder

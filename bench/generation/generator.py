@@ -1,4 +1,7 @@
-"""The interface of generators, and functions that all generators share: items as tensors, and noise for each item."""
+"""The interface of generators, the base class of latent diffusion models, and functions that several generators use.
+
+The functions convert items to tensors, and draw the noise of each item.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ __all__ = ["Generator", "LatentDiffusion", "float_images", "image_batch", "mask_
 
 
 class Generator(ABC):
-    """A model that samples the latents of each item. All rows of a table share these latents.
+    """A model that samples or encodes the latents of each item. All rows of a table share these latents.
 
     The class of a generator need not inherit from this class. If such a class lacks a member that has a default here, a
     run adds the member with this default. The three abstract methods have no default.
@@ -33,9 +36,10 @@ class Generator(ABC):
 
     @abstractmethod
     def sample(self, items: Sequence[Item], seed: int) -> Tensor:
-        """Sample latents B×C×h×w float32, in the scale of the diffusion model.
+        """Sample latents B×C×h×w float32, in the scale of the diffusion model if there is one.
 
-        The noise of an item must depend only on the run's seed and on the item's id, not on the other items.
+        The noise of an item must depend only on the run's seed and on the item's id, not on the other items. A
+        generator without a diffusion model encodes the items' images instead of sampling.
 
         Args:
             items: the B items.
@@ -44,7 +48,7 @@ class Generator(ABC):
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
-        """Encode images, and return the means of their latents in the scale of the diffusion model.
+        """Encode images, and return the means of their latents, in the form in which `sample` returns latents.
 
         Args:
             image: B×3×H×W, uint8 or float in [-1, 1].
@@ -55,7 +59,7 @@ class Generator(ABC):
         """Convert latents to the input of a decoder, on the generator's device.
 
         The conversion undoes the diffusion model's scaling, and applies the first stage's `post_quant_conv` if there
-        is one. If the latents of a generator are already a decoder's input, they stay unchanged.
+        is one. If the methods of a run decode a generator's latents as they are, the latents' values stay unchanged.
 
         Args:
             latents: result of `sample` or of `encode`.

@@ -79,7 +79,9 @@ class InpaintingGenerator(LatentDiffusion):
 
         Args:
             items: items with image and mask.
-            seed: seed of the run. The noise of an item depends only on the seed and on the item's id.
+            seed: seed of the run. The noise of an item depends only on the seed and on the item's id. If `start_noise`
+                is `shared`, this holds only for the noise of later steps; the start noise is equal for all items and
+                seeds.
         """
         image, mask = image_batch(items), mask_batch(items)
         sources = noise_sources(items, seed)

@@ -1,4 +1,4 @@
-"""Methods, which make the images of a table's rows from the latents that all rows share."""
+"""Methods, which make the images of a table's rows, most of them from the latents that all rows share."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Batch:
         return self.z, self.image, self.mask, self.encoded, self.encoded_known
 
     def latents(self, kind: str) -> Tensor:
-        """Return the latents of one kind, B×4×h×w; `kind` is one of `LATENTS`.
+        """Return the latents of one kind, B×C×h×w; `kind` is one of `LATENTS`.
 
         Raises:
             ValueError: the batch has no latents of this kind.

@@ -3,7 +3,8 @@
 Masks and exemplars are processed as in the original program, Fantasy-Studio/Paint-by-Example at 0c34124
 (`scripts/inference_test_bench.py` and `ldm/data/test_bench_dataset.py`). The original program differs from diffusers in
 two ways. It scales the mask to the latents' size by bilinear interpolation, but diffusers uses nearest neighbours. It
-stretches the exemplar to a square of the image encoder's size, but diffusers crops a square.
+stretches the exemplar to a square of the image encoder's size, but diffusers crops a square. The argument
+`mask_resize` can select the nearest neighbours of diffusers instead.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Loading of diffusers' pipelines for inpainting in any latent space, and the differences between their classes.
+"""Loading of diffusers' inpainting pipelines of SDXL and FLUX.1 Fill, and the differences between these two classes.
 
 The classes are those of diffusers 0.38 and later. The file `model_index.json` of a pipeline's folder names its class.
+A further class needs an entry in `KINDS`.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def _row(name: str, found: Any, content: str) -> dict[str, Any]:
 
 
 def python_object(name: str, content: str) -> Any:
-    """Return a copy of an object of the Python program that started the run. The copy is a module or a `Method`.
+    """Return a copy of an object of the Python program that started the run, as a module or a `Method`.
 
     The run changes the copy only. If the object is neither a module nor a `Method`, the result is a module that calls
     the copy.

@@ -38,14 +38,15 @@ class _Observed(BaseException):
 def received_latents(methods: Mapping[str, Method], batches: Iterable[Batch]) -> dict[str, ReceivedLatents]:
     """Return the kind and the hash of the latents that the decoder of each row receives, and the number of items.
 
-    Each row that decodes latents gets every batch. The row's work on a batch stops just before the latents are decoded.
+    A row is recorded only if the `chain` of its method contains a `Decoded`. Such a row gets every batch, and its work
+    on a batch stops just before the latents are decoded.
 
     Args:
         methods: the method of each row.
         batches: all items in batches, on the device of the methods.
 
     Returns:
-        Kind, hash and number by the name of the row. A row that does not decode latents is left out.
+        Kind, hash and number by the name of the row, for the recorded rows only.
     """
     decoding = {
         row: decoded

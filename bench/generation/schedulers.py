@@ -103,14 +103,14 @@ def plms(config: Mapping[str, Any]) -> Any:
 
 
 def under_autocast(network: Any, kind: str, dtype: torch.dtype = torch.float16) -> None:
-    """Make a UNet compute under autocast but return float32, so that the scheduler computes in float32.
+    """Make a denoising network compute under autocast but return float32, so that the scheduler computes in float32.
 
     Autocast would round the weights of convolutions and linear layers anew in each step. This function rounds these
     weights once, which does not change any bit of the results. The weights of the first layer stay in float32, because
     diffusers takes the type of a UNet's input from these weights.
 
     Args:
-        network: one of diffusers' UNets, which is changed in place.
+        network: a denoising network of diffusers, such as a UNet. It is changed in place.
         kind: type of the device, such as `cuda`.
         dtype: type in which convolutions and matrix products are computed.
     """

@@ -1,8 +1,9 @@
 """The layers of a decoder, and the cost of decoding one image, for Tables 7 and 8.
 
-To list the layers and to count the cost, this module runs the decoder on tensors of PyTorch's meta device. Such tensors
-have shapes but no values. Even the largest decoder therefore needs only a second and no memory. Levels have the same
-labels as in Tables 7 and 8 of the paper.
+To list the layers and to count the cost of a `Decoder`, this module runs it on tensors of PyTorch's meta device. Such
+tensors have shapes but no values. Even the largest decoder therefore needs only a second, and no memory for values. The
+cost of any other network is counted in a call that the caller passes to `cost_of_call`. Levels have the same labels as
+in Tables 7 and 8 of the paper.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ NAMES: dict[type[nn.Module], str] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One line of Table 7 or 8: a layer, or several successive layers of the same type and output shape."""
+    """One line of Table 7 or 8: a layer, or several successive layers that `trace_layers` combines into one line."""
 
     part: str
     """Part of the decoder: `branch` or `main`."""
@@ -77,8 +78,8 @@ class Cost:
 def trace_layers(decoder: Decoder, resolution: int) -> list[Layer]:
     """Return the layers of a decoder in the order in which they run.
 
-    Successive layers of the same type and output shape are combined into one `Layer`. Blending by addition does not
-    appear in the result, because addition is not a layer.
+    Successive layers are combined into one `Layer` if they have the same part, level, type and output shape. Blending
+    by addition does not appear in the result, because addition is not a layer.
 
     Args:
         decoder: the decoder. Its weights may be on any device, and they are neither used nor moved.

@@ -1,7 +1,8 @@
 """Functions that read and write networks.
 
-This project stores a network as a folder with `config.json` and a safetensors file. A decoder can also be read from any
-format in which decoders are published, and be written in diffusers' format.
+This project stores a network as a folder with `config.json` and a safetensors file. A decoder can also be read from the
+folders of some classes of diffusers and from single files, which `load_decoder` lists, and be written in diffusers'
+format.
 """
 
 from __future__ import annotations
@@ -69,11 +70,12 @@ Each value has the key of the widths in `config.json`, the key of the depth, and
 
 
 def load_decoder(path: str | Path) -> Decoder:
-    """Read a decoder in any known format, in float32.
+    """Read a decoder from a folder or a file, in float32. The argument `path` lists the supported formats.
 
-    The width, the depth, the presence of a branch and the way of blending follow from the weights. The number of
-    normalisation groups, the branch's type of convolution, the training note and the lineage come from `config.json`.
-    All other sizes in `config.json` must agree with the weights.
+    The width, the depth, the channels of the latents, the presence of a branch and the way of blending follow from the
+    weights. If `config.json` states one of them, it must agree with the weights. The number of normalisation groups,
+    the branch's type of convolution, the training note, the lineage and the name of the latent space follow from
+    `config.json`.
 
     Args:
         path: a folder or a single file. A folder was written by `save_decoder`, or contains diffusers'
@@ -97,8 +99,9 @@ def load_decoder(path: str | Path) -> Decoder:
 def _space_name(settings: Mapping[str, Any], decoder: Decoder) -> str:
     """Return the name of the known latent space to which a decoder belongs; "" if no known space is found.
 
-    For a decoder of this project, the lineage contains the name. For an autoencoder of diffusers, the name follows from
-    the scaling and the sizes of the latents.
+    For a decoder of this project, the lineage contains the name. For diffusers' `AutoencoderKL` and
+    `AsymmetricAutoencoderKL`, the name follows from the scaling and the sizes of the latents. For all other classes,
+    and for a single file, the result is "".
     """
     from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name  # imported here, because it imports us
 

@@ -1,10 +1,12 @@
-"""The asymmetric decoder: a larger Stable Diffusion decoder with a branch for the known pixels (paper, section 3.2).
+"""The paper's decoders: Stable Diffusion's own decoder, and decoders that also have a branch for the known pixels.
 
-Where the released code is more specific than the paper, this module follows the code (buxiangzhiren/Asymmetric_VQGAN at
-406c5cd: ldm/modules/diffusionmodules/my_decoder*.py). The branch has plain convolutions, and its features are taken
-before their ReLU. Features are blended at every level and once more before the last normalisation. The code's
+Decoders with a branch are the paper's asymmetric decoders (section 3.2), and can also be wider and deeper. Where the
+released code is more specific than the paper, the defaults follow the code (buxiangzhiren/Asymmetric_VQGAN at 406c5cd:
+ldm/modules/diffusionmodules/my_decoder*.py): the branch has plain convolutions, and the features are blended by
+addition. Options select partial convolutions and concatenation instead. In each case, the features of the branch are
+taken before their ReLU, and they are blended at every level and once more before the last normalisation. The code's
 `up_layers` are left out, because the code never uses them. Parameters have the same names as in diffusers'
-`AsymmetricAutoencoderKL.decoder`.
+`AsymmetricAutoencoderKL.decoder`. Only the parameters `blends`, which concatenation needs, do not exist there.
 """
 
 from __future__ import annotations
@@ -106,7 +108,8 @@ def sized(
     Args:
         vanilla: sizes of the vanilla decoder: `channels`, `layers`, `groups` and `widen_groups`. If `widen_groups` is
             True, a wider decoder has more normalisation groups. If it is False, the groups are larger.
-        width: factor by which the channels of every level are multiplied.
+        width: factor by which the channels of every level are multiplied, and the number of groups if `widen_groups` is
+            True. The results are rounded to whole numbers.
         depth: factor by which `layers` is multiplied; the result is rounded to a whole number.
         conditioned: True if the decoder has a branch for the known pixels.
         blending: one of `BLENDINGS`.
@@ -279,8 +282,8 @@ def build_decoder(name: str, *, width: float = 1.0, depth: float = 1.0, **overri
 
     Args:
         name: a key of `DECODERS`: `vanilla`, `base`, `large` or `large_x2`.
-        width: factor by which every level's channels are multiplied. Each product must be a multiple of the number of
-            normalisation groups.
+        width: factor by which every level's channels are multiplied. Each product is rounded to a whole number, which
+            must be a multiple of the number of normalisation groups.
         depth: factor by which `layers` is multiplied; the result is rounded to a whole number.
         overrides: fields of `DecoderConfig` to replace, as in ``build_decoder("base", blending="concat")``.
 

@@ -1,4 +1,4 @@
-"""Building blocks of the autoencoders' decoders, and layers that bring known pixels into a decoder.
+"""Building blocks of `bench.models.decoder.Decoder`, and layers that bring known pixels into this decoder.
 
 The residual, attention, middle and upsampling blocks are those of CompVis/taming-transformers
 (taming/modules/diffusionmodules/model.py), on which Stable Diffusion's first stage is built. Their parameters have the

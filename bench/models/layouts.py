@@ -74,7 +74,8 @@ class StoredDecoder:
         The result has `blending` only for a decoder with a branch.
 
         Raises:
-            BadInputError: a level has no residual block.
+            BadInputError: no level has a residual block, or the numbers of the levels that have one are not 0, 1, 2 and
+                so on.
         """
         block = _OFFICIAL_BLOCK if self.official else _BLOCK
         widths: dict[int, dict[int, int]] = {}

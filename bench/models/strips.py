@@ -34,7 +34,7 @@ STORED_FROM = 2
 def decode_in_strips(
     decoder: Decoder, z: Tensor, image: Tensor | None = None, mask: Tensor | None = None, *, rows: int
 ) -> Tensor:
-    """Decode latents to the result of `decoder(z, image, mask)`, without gradients and in strips.
+    """Compute `decoder(z, image, mask)` in strips and without gradients. The result differs only by rounding errors.
 
     Args:
         decoder: the decoder in evaluation mode.

@@ -20,7 +20,8 @@ def widen(small: Decoder, large: Decoder) -> None:
     """Set the weights of `large` so that both decoders compute the same images.
 
     Additional residual blocks of `large` start as the identity. If only `large` has a branch, the branch keeps its
-    random weights. The images can then differ where pixels are known.
+    random weights, and the images can differ if known pixels are given. The images can also differ if both decoders
+    have a branch, but with different convolutions or different ways of blending.
 
     Args:
         small: the decoder to start from.
@@ -76,6 +77,8 @@ def _copy_weights(old: Tensor, target: Tensor) -> None:
 
 def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
     """Require that a decoder with the sizes `new` can compute the same images as a decoder with the sizes `old`.
+
+    The branches' convolutions and the ways of blending are not compared.
 
     Raises:
         ValueError: the two decoders differ in the number of levels, in the channels of their latents or in the size of

@@ -1,4 +1,4 @@
-"""Functions that write decoders with random weights, in the layouts of the published decoders."""
+"""Functions that write decoders with random weights, in the layouts of published decoders or in this project's own."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ SEED = 4
 
 
 def write_decoder(name: str, path: Path, sizes: Sizes) -> None:
-    """Write a decoder with random weights, in the layout in which the real decoder is published.
+    """Write a decoder with random weights, in the layout in which a user of the real decoder has it.
 
     `decoder_base` is written in the format of the authors' Lightning file. The decoders in `DIFFUSERS` are written as
-    folders of diffusers. All other decoders are written in the layout `own` of `save_decoder`.
+    folders of diffusers. All other decoders are not published, so a user must train them. They are written in the
+    layout `own` of `save_decoder`, as a training writes them.
 
     Args:
         name: name of the decoder, a key of `DECODERS`.

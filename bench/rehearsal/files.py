@@ -107,7 +107,10 @@ def write_asset(name: str, path: Path, sizes: Sizes) -> None:
 
 
 def write_profile(place: Place, assets: Mapping[str, Path], sizes: Sizes) -> None:
-    """Write the profile `rehearsal`, and its list of assets, which contains the SHA-256 of the written files.
+    """Write the profile `rehearsal`, its list of assets, and its settings of `metrics`.
+
+    The list of assets is a copy of the usual list, with the SHA-256 of the written files in place of those of the real
+    files. The settings of `metrics` contain the SHA-256 of the written TorchScript programs.
 
     Args:
         place: folders of the files.

@@ -244,7 +244,11 @@ def steps_of(spec: RehearsalSpec, place: Place, *, limit: int, device: str, gpus
         limit: number of items of each table.
         device: device of all commands.
         gpus: number of GPUs. If it is 1, no step uses several processes, because each process needs a separate GPU.
-            If it is 0, no step makes a forecast, because a forecast at the true sizes would take hours on a CPU.
+            If it is 0, no step makes a forecast, because a forecast at the true sizes would take hours on a CPU. No
+            step makes a forecast with the size `small` either.
+
+    Returns:
+        The steps. If the step that another step's `like` names is not among them, this `like` is None.
 
     Raises:
         BadInputError: `spec` names an unknown table or part.

@@ -65,7 +65,7 @@ def run_sweep(words: list[str], run: Run) -> int:
     """Run every job of a sweep, write one table of all jobs, and return the highest exit status of a job.
 
     With `stage=check` and without a launcher, nothing is written. The jobs are only checked, and everything that is
-    missing for a job is printed.
+    missing for a job is printed. If several processes run the sweep together, only the main process writes the table.
 
     Args:
         words: overrides of the command line, including `out` and the overrides of the launcher.

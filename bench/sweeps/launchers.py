@@ -221,7 +221,9 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
 
 
 def _end(running: Sequence[Any]) -> None:
-    """Send SIGTERM to the local jobs until all have ended, so that no partial files and no leases of the store remain.
+    """Send SIGTERM to the local jobs until all have ended.
+
+    Each job can then remove its partial files and its leases of the store, which `bench.store.lease` explains.
 
     After `END_TIMEOUT` seconds, the function stops waiting and logs how the user can end the jobs that still run.
     """

@@ -1,10 +1,11 @@
-"""Initial weights of decoders. Small decoders get linear last layers and a branch that copies known pixels.
+"""Initial weights of decoders: those of a smaller decoder, linear last layers, and a branch that copies known pixels.
 
 The decoder's last normalisation divides by statistics of the whole picture, including the hole. If a normalisation
-group has few channels, these statistics differ from picture to picture, and known pixels cannot be copied exactly. This
-module chooses initial weights with which known pixels can be copied, for two reasons. First, silu(u) - silu(-u) = u, so
-the difference between two channels with opposite signs is linear. Second, two channels with large constant values
-determine the variance of their group almost alone, so that the other channels of the group hardly change this variance.
+group has few channels, as in the mini profile, these statistics differ from picture to picture, and known pixels cannot
+be copied exactly. The function `start_readout` chooses weights of the last layers with which known pixels can be
+copied, for two reasons. First, silu(u) - silu(-u) = u, so the difference between two channels with opposite signs is
+linear. Second, two channels with large constant values determine the variance of their group almost alone, so that the
+other channels of the group hardly change this variance.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def started_decoder(
     Args:
         sizes: sizes of the new decoder.
         start: decoder whose weights are used. It must not be larger than the new decoder. With these weights, the new
-            decoder makes the same images as `start`. None for random weights.
+            decoder makes the same images as `start`, with the exceptions that `bench.models.widen.widen` states;
+            `start_branch` may then change some of the weights. None for random weights.
         seed: seed of the random weights.
         device: device on which the new decoder is placed.
         examples: batches from which `start_branch` computes weights of a new branch. They are used only if `start` is
@@ -139,8 +141,8 @@ def start_readout(decoder: Any, *, constant: float) -> None:
     The module's docstring explains why.
 
     Args:
-        decoder: decoder with diffusers' names. The bias of its last residual block and the weights of `conv_out` are
-            changed in place.
+        decoder: decoder with diffusers' names. The bias of the last convolution in its last residual block, and the
+            weights and the bias of `conv_out`, are changed in place.
         constant: absolute value of the two constants in each group. It must be far larger than the features, which are
             about 1.
 

@@ -157,8 +157,8 @@ def adaptive_weight(
     """Return the factor by which the adversarial loss is multiplied (eq. 9), a scalar.
 
     The factor is the norm of the reconstruction loss's gradient divided by the norm of the adversarial loss's gradient,
-    both with respect to the weights of the decoder's last layer. It is limited to `adaptive_limit`, and then multiplied
-    by `adversary_weight`.
+    both with respect to the weights of the decoder's last layer. `adaptive_epsilon` is added to the divisor. The
+    quotient is limited to `adaptive_limit`, and then multiplied by `adversary_weight`.
 
     Args:
         objective: objective with the constants of the formula.
@@ -197,14 +197,15 @@ class DecoderStep:
         """Run one pass, and add its gradients to the gradients that the parameters already have.
 
         Args:
-            z: latents B×4×h×w, as the decoder's input.
+            z: latents B×C×h×w, as the decoder's input.
             image: pictures B×3×H×W in [-1, 1].
             mask: B×1×H×W, 1 = hole; None for a decoder without a branch.
             step: number of the current step. The discriminator takes part from `objective.adversary_from` on.
             share: factor by which all gradients are multiplied, such as 1 / (number of passes of one update).
 
         Returns:
-            The losses by name, each a scalar without gradient.
+            The losses by name, each a scalar without gradient. If the discriminator takes part, the result also has
+            the adaptive weight and the mean logits of true pictures and of reconstructions.
         """
         inputs: list[Tensor] = []
         hook = self.last_layer.register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))

@@ -195,7 +195,10 @@ def _without_weights(path: Path, kind: str) -> Any:
 
 @contextmanager
 def _named_settings(path: Path) -> Iterator[None]:
-    """Turn any error inside the `with` block into a `BadInputError` about the `config.json` in a folder."""
+    """Turn any error inside the `with` block into a `BadInputError` about the `config.json` in a folder.
+
+    An error that is already a `BadInputError` stays unchanged.
+    """
     try:
         yield
     except BadInputError:
@@ -369,8 +372,8 @@ def _require_valid(space: LatentSpace, path: Path) -> None:
     """Require that the numbers that scale latents are usable.
 
     Raises:
-        BadInputError: a number is not finite; the factor is 0; a standard deviation is not above 0; or the number of
-            means or standard deviations differs from `channels` times `patch` squared.
+        BadInputError: a number is not finite; `space.scale` is 0; a standard deviation is not above 0; or the number of
+            means or standard deviations is neither 0 nor `channels` times `patch` squared.
     """
     place, count = path / "config.json", space.channels * space.patch**2
     for key, number in (("scaling_factor", space.scale), ("shift_factor", space.shift)):

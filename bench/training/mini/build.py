@@ -211,7 +211,7 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
 
     Raises:
         BadInputError: a model that this model needs is missing; or a model or a checkpoint with this name exists that
-            was made with a different recipe, seed, resolution, precision or data.
+            was made with another recipe, seed, resolution, precision or data, or with other needed models.
     """
     settings = content_key(
         {

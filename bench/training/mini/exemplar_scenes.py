@@ -1,4 +1,4 @@
-"""Scenes for the exemplar and CLIP models: whole pictures at the profile's resolution, and crops of single things.
+"""Pictures of scenes for the text-to-image, exemplar and CLIP models: whole scenes, and crops of single things.
 
 A thing is a shape in a colour. Crops of generated pictures differ from exemplars in sharpness and light.
 Therefore the sharpness and the light of training crops vary at random.

@@ -69,7 +69,10 @@ class LaMaPart(ScheduledPart):
 
     @torch.no_grad()
     def _figures(self, network: LaMaGenerator, kind: MaskPreset, workshop: Workshop) -> dict[str, float]:
-        """Measure the mean absolute error in the holes of the development split, for values in [-1, 1].
+        """Measure the mean absolute error in the holes of up to 256 random crops of the development split.
+
+        The values of pictures are in [-1, 1]. The error is averaged over the hole of each crop, and then over all crops
+        that have a hole.
 
         `l1_hole` is the error of the network. For comparison, `l1_hole_of_mean` is the error if each hole is filled
         with the mean colour of the picture's known pixels.

@@ -113,7 +113,7 @@ class Teacher:
 
 @torch.no_grad()
 def imitation_figures(network: AutoencoderTiny, teacher: Teacher, workshop: Workshop) -> dict[str, float]:
-    """Return errors on the development split, for values in [-1, 1].
+    """Return errors on up to 256 random crops of the development split, for values in [-1, 1].
 
     `mse` and `l1` compare decoded pictures with the true ones, and `mse_teacher` compares them with the teacher's. The
     decoder gets the teacher's latents. `latents_mse` is the error of the encoder, in the scale of the diffusion model.
