@@ -63,12 +63,13 @@ class Decoded(Method):
         self.kind = latents
         self.encoded = () if latents == "sampled" else ("encoded" if latents == "spliced" else latents,)
         self.strip_rows: int | None = None
-        """Number of rows of an image that a decoder of this project computes at once; None for the whole image.
+        """Number of rows of each feature map, in the scale of the image, that a decoder of this project computes at once;
+        None for all rows.
 
         The value becomes smaller when a single image does not fit the device's memory.
         """
         self.observer: Callable[[Tensor], None] | None = None
-        """Function that is called with the latents B×4×h×w of each batch before they are decoded, or None."""
+        """Function that is called with the latents B×C×h×w of each batch before they are decoded, or None."""
         self.shared = False
         """True if several rows use this method. Then each batch keeps the images, and the decoder runs once."""
         self._owns_output = True

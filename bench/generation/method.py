@@ -66,7 +66,7 @@ class Batch:
 
     ids: tuple[str, ...]
     z: Tensor
-    """Latents B×4×h×w that the generator sampled, in the form of a decoder's input.
+    """Latents B×C×h×w that the generator sampled, in the form of a decoder's input.
 
     The scaling of the diffusion model is undone, and the first stage's `post_quant_conv` is applied.
     """

@@ -63,7 +63,7 @@ _DIFFUSERS = {
     "AutoencoderKLFlux2": ("block_out_channels", "layers_per_block", False),
     "VQModel": ("block_out_channels", "layers_per_block", False),
 }
-"""Classes of diffusers that contain a decoder.
+"""Classes of diffusers from which `load_decoder` reads a decoder.
 
 Each value has the key of the widths in `config.json`, the key of the depth, and True if the class has a branch.
 """

@@ -40,7 +40,7 @@ The fit takes only seconds, because only the last layers run.
 """
 
 Example = tuple[Tensor, Tensor, Tensor]
-"""A batch of examples: latents B×4×h×w, pictures B×3×H×W in [-1, 1] and masks B×1×H×W, 1 = hole."""
+"""A batch of examples: latents B×C×h×w, pictures B×3×H×W in [-1, 1] and masks B×1×H×W, 1 = hole."""
 
 
 def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
