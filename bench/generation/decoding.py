@@ -63,8 +63,7 @@ class Decoded(Method):
         self.kind = latents
         self.encoded = () if latents == "sampled" else ("encoded" if latents == "spliced" else latents,)
         self.strip_rows: int | None = None
-        """Number of rows of each feature map, in the scale of the image, that a decoder of this project computes at once;
-        None for all rows.
+        """Number of rows that a decoder of this project computes at once, in pixels of the image; None for all rows.
 
         The value becomes smaller when a single image does not fit the device's memory.
         """
