@@ -106,6 +106,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_json_as(path: Path, shape: type[Shape]) -> Shape:
     """Read a file that contains one JSON object, and require that the object has the keys and types of `shape`.
 
+    `checked` says which keys the result has.
+
     Args:
         path: path of the file.
         shape: a type that pydantic can validate, such as a TypedDict. Validation is strict: for example, `true` is
@@ -121,6 +123,9 @@ def read_json_as(path: Path, shape: type[Shape]) -> Shape:
 
 def checked(content: Any, shape: type[Shape], place: str) -> Shape:
     """Require that data has the keys and types of `shape`, and return the data.
+
+    Keys that `shape` does not name are allowed. They are in the result only if `shape` is a TypedDict whose pydantic
+    configuration says `extra="allow"`.
 
     Args:
         content: data that `parse_json` returned.
