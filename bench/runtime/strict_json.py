@@ -31,7 +31,7 @@ LONGEST_NUMBER = 100
 """Largest number of characters with which a number may be written."""
 LARGEST_INTEGER = 2**63 - 1
 SHORT_INTEGER = 18
-"""Largest number of characters with which no integer exceeds `LARGEST_INTEGER`, so that it needs no check."""
+"""Number of characters. An integer with this number or fewer is never above `LARGEST_INTEGER` and needs no check."""
 LARGEST_FILE = 2**31
 """Size in bytes of the largest file that is read. For comparison, the file of COCO's captions has 158 million bytes."""
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")

@@ -92,7 +92,7 @@ class Claim:
     at_least: float = 0.0
     """Smallest value at which an effect that was measured outside the table counts as present."""
     reason: str = ""
-    """Reason that is shown if a statement was not tested whose outcome no number of a table decides."""
+    """Reason that is shown if the statement was not tested; only for statements that no number of a table decides."""
     same: tuple[Any, ...] = ()
     """Groups of printed rows that should have equal values, for a statement on `printed` numbers.
 
