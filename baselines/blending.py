@@ -41,7 +41,7 @@ Hole = npt.NDArray[np.bool_]
 MOST_THREADS = 16
 """Largest number of pictures that are blended at the same time."""
 COARSEST = 16
-"""Smallest side in pixels of the coarsest level of the pyramid. It is used if `levels` is None."""
+"""Smallest side in pixels of the coarsest level of the pyramid, for a `LaplacianBlend` whose `levels` is None."""
 
 
 class Blend(Over):

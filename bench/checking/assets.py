@@ -67,9 +67,9 @@ class Asset:
     items: int | None = None
     """Number of items that the paper's table has from this asset."""
     sha256: str | None = None
-    """SHA-256 that the file must have. A file with another SHA-256 is refused."""
+    """SHA-256 that the file must have. Another file is refused, unless `profile.unpinned` contains the asset's name."""
     within: str | None = None
-    """Name of the asset at whose folder this asset's path starts if it is relative; None if no other asset is used."""
+    """Name of another asset. If the path of this asset is relative, it starts at the folder of the other asset."""
     unet_channels: int | None = None
     """Number of input channels that the asset's UNet must have; None if the asset has no UNet to check."""
     raw_unet: bool = False

@@ -22,9 +22,10 @@ UNKNOWN_COMMIT = "this project knows no commit of this repository, so choose one
 def vae_problems(vaes: Mapping[str, VaeSpec]) -> list[Problem]:
     """Return everything that is missing or wrong among the files of autoencoders.
 
-    These are problems: a folder or a file does not exist; a file has another size than the pinned one; weights are
-    damaged; `config.json` names an unknown class or has invalid settings; the latent space that follows from
-    `config.json` is not the declared one. The space is compared only if all files are right.
+    These are problems: a folder or a file does not exist; a file has another size than `VaeSpec.files` states; weights
+    are damaged; the folder contains no encoder, and `VaeSpec.encoder` is None; `config.json` names an unknown class or
+    has invalid settings; the latent space that follows from `config.json` is not the declared one. The encoder,
+    `config.json` and the space are checked only if all files are right.
 
     Args:
         vaes: value of the configuration key `vaes`.

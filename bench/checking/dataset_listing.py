@@ -1,6 +1,7 @@
 """Lists the pictures of a data set before any item is made.
 
-The listing counts the pictures. It also finds missing files, and masks that do not have the size of their picture.
+The listing counts the pictures. It also finds missing files, and data sets in which too many masks do not have the size
+of their picture.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Listing:
 
     count: int
     subset: str = "custom"
-    """Origin of the choice of pictures: `published`, `reconstructed` or `custom`."""
+    """Relation of the pictures to the paper's pictures; see `bench.data.items.Pictures.subset`."""
     problems: tuple[str, ...] = ()
 
 
@@ -71,9 +72,10 @@ def adapter_of(dataset: Mapping[str, Any], **changed: Any) -> Pictures:
 
 
 def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
-    """List the pictures of a data set, and check that each mask from a file has the size of its picture.
+    """List the pictures of a data set, and check that masks from files have the sizes of their pictures.
 
-    The errors that are found are not raised. They are in `problems` of the result.
+    Masks of another size are a problem only if their share of all masks is above `MOST_BROKEN`, because a few broken
+    masks do not stop a run. The errors that are found are not raised. They are in `problems` of the result.
 
     Args:
         node: configuration of the adapter that reads the data set, with its arguments.

@@ -115,6 +115,7 @@ class Trial:
     latents: float
     """Bytes that the latents of one item need in the store."""
     scores: float
+    """Bytes that the scores of one item need in the store, for all rows together."""
     memory: int
     """Expected peak memory in bytes for a batch of the run.
 

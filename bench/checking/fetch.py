@@ -1,9 +1,9 @@
 """The stage `fetch`, which downloads missing files.
 
-It downloads repositories of the Hugging Face hub at known commits, and it verifies a single file if the file's SHA-256
-is known. It lists the files that the user must get by hand. No other stage downloads anything. A file or folder appears
-at its path only after its download is complete. An interrupted download stays in a hidden file or folder next to this
-path, and the next call continues it.
+It downloads repositories of the Hugging Face hub at known commits, and single files from their addresses. A single file
+is verified if its SHA-256 is known. The stage also lists the files that the user must get by hand. No other stage
+downloads anything. A file or folder appears at its path only after its download is complete. An interrupted download
+stays in a hidden file or folder next to this path, and the next call continues it.
 """
 
 from __future__ import annotations

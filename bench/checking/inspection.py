@@ -62,7 +62,7 @@ class Problem:
 
     @property
     def download(self) -> Asset | None:
-        """The asset whose download solves the problem; None if no program can download it."""
+        """The asset whose download by a program solves the problem; None if no such download solves it."""
         is_mended = self.asset is not None and self.asset.download is not None and (self.missing or self.broken)
         return self.asset if is_mended else None
 

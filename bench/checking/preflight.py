@@ -32,7 +32,7 @@ ROOTS = {
     "dataset.exemplars": "a folder",
     "baseline.root": "a folder",
 }
-"""Keys of paths that a command line sets, each with a description of what the path must be."""
+"""Keys of paths that a command line can set, each with a description of what the path must be."""
 
 
 def check_cheaply(config: RunConfig, overrides: Sequence[str]) -> None:

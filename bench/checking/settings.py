@@ -62,7 +62,7 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
 
     The columns of the table and of its short form, the rows and the family of masks must be known. Every name in
     `set_metrics` of a measure must begin with a known statistic. The folders of the store and of data must be usable.
-    Every `_target_` must accept its arguments.
+    The way to make pictures square must suit the data set. Every `_target_` must accept its arguments.
 
     Args:
         nodes: the configuration that `used` returns.

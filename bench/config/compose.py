@@ -159,7 +159,7 @@ def typed(composed: DictConfig) -> tuple[ComposedConfig, dict[str, Any]]:
             interpolations are resolved.
 
     Raises:
-        BadInputError: a key is not in the schema, or a value is missing, impossible or of a wrong type.
+        BadInputError: a key is not in the schema, or a value is missing, not allowed or of a wrong type.
     """
     try:
         # Convert to plain data first, so that keys added with `+` are checked against the schema as well.
@@ -265,8 +265,9 @@ def with_decoder_rows(config: ComposedConfig, overrides: list[str]) -> list[str]
 def changing(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that change the paper's table. If the list is not empty, the run is labelled custom.
 
-    Overrides of keys in `NEUTRAL` and overrides that begin as in `OFFERED` do not change the table. An override that
-    only sets the path of a file of the paper does not change it either.
+    Overrides of keys in `NEUTRAL` and overrides that begin as in `OFFERED` do not change the table. An override of
+    `generator.tokenizer` does not change it either, because it only sets the path of a file. An override of
+    `profile.decoders.vanilla` does not change it if another override sets `paths.sd_inpainting` to the same path.
     """
     values = dict(word.partition("=")[::2] for word in overrides)
     own_files = {"generator.tokenizer"}  # a checkpoint file contains no tokenizer

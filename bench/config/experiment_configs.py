@@ -59,7 +59,7 @@ class RunConfig:
     profile: Profile
     paths: Paths
     resolved: dict[str, Any]
-    """The whole composed configuration as plain data, in the form that is saved in `run.json`."""
+    """The whole composed configuration as plain data, with the keys of all experiments."""
 
     @classmethod
     def of(cls, composed: ComposedConfig, resolved: dict[str, Any]) -> Self:

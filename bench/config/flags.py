@@ -35,7 +35,7 @@ WITHOUT_MEANING = {
     "--config-path": "--config-dir DIR adds a folder of configuration files",
     "--experimental-rerun": "to continue an earlier run, run the same command again",
 }
-"""Flags of Hydra that have no effect here, each with a text that says what the user can do instead."""
+"""Flags of Hydra that this program refuses, each with a text that says what the user can do instead."""
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ class DecoderSizes:
 
 @dataclass
 class Profile:
-    """The settings in which the profiles `mini` and `paper` differ, such as sizes, models and paths."""
+    """The settings of a profile: those in which one profile differs from another, such as sizes, models and paths."""
 
     name: str = MISSING
     resolution: int = MISSING
@@ -236,14 +236,19 @@ class Tex:
     """
 
     label: str | None = None
-    """Label for `\\ref`, such as `tab:inpainting`; None for `tab:` and the number of the table."""
+    """Label for `\\ref`, such as `tab:inpainting`.
+
+    None for `tab:` and the number of the table, or for `tab:asymbench` if the paper does not have the table.
+    """
     caption: str | None = None
     """Caption; None for the title of the table and sentences that explain its signs."""
     columns: list[str] | None = None
     """Names of the metrics that are shown, in this order; None for those in `table.columns`."""
     published: bool | None = None
-    """True if the numbers that the paper prints are shown beside the measured ones. None shows them if the table then
-    fits into a two-column article in the size of its text."""
+    """True if the numbers that the paper prints are shown beside the measured ones.
+
+    None shows them only if the table then fits into a two-column article, in the font size of the article's text.
+    """
 
 
 @dataclass
@@ -303,7 +308,7 @@ class MeasureSpec:
     tasks: list[str] = field(default_factory=list)
     """Names of tasks whose tables use this measure even if `metrics.tasks` does not list it for the task."""
     metrics: dict[str, MetricSpec] = field(default_factory=dict)
-    """Metrics that the user defines, by name. They are shown in separate tables, not among the paper's columns."""
+    """Metrics that the user defines, by name. Those that are not in `table.columns` are shown in a separate table."""
 
 
 @dataclass
@@ -364,7 +369,7 @@ class Metrics:
     tasks: dict[str, list[str]] = MISSING
     """Names of the measures that are computed for a table, by the name of the table's task."""
     choices: dict[str, Choice] = field(default_factory=dict)
-    """Changed choices of the sensitivity study, by name. Each one is a row of the study's table."""
+    """Choices of the sensitivity study, by name. Each row of the study's table has one line for each choice."""
 
 
 @dataclass
@@ -389,17 +394,25 @@ class DecoderSpec:
     depth: float = 1.0
     """Factor by which the vanilla decoder's number of layers is multiplied. The product is rounded to an integer."""
     conditioned: bool = True
+    """True if the decoder has a branch for the known pixels."""
     blending: str = "add"
+    """Way to combine the branch's features with the decoder's features, one of `bench.models.decoder.BLENDINGS`."""
     branch: str = "plain"
+    """Kind of convolutions in the branch, one of `bench.models.decoder.BRANCHES`."""
     checkpoint: str | None = None
     """Path of the decoder's weights; None if the decoder is only trained, or if only its layers are listed."""
 
 
 @dataclass
 class Convergence:
+    """The condition under which a trained model counts as converged. If it is not met, `train_mini` fails."""
+
     part: str = MISSING
+    """Name of the model."""
     figure: str = MISSING
+    """Name of a relative change that the training of this model measures, such as `l1_change`."""
     largest: float = MISSING
+    """Largest absolute value of this change with which the model counts as converged."""
 
 
 @dataclass
@@ -457,7 +470,7 @@ class VaeSpec:
     `bench.models.load_autoencoder` says which classes need it.
     """
     hub: HubFiles | None = None
-    """Repository from which its files can be downloaded; None if they are made by this project."""
+    """Repository from which its files can be downloaded; None if this project or the user made them."""
     licence: str = ""
     files: dict[str, int | None] = field(default_factory=dict)
     """Size in bytes of each file that `path` must contain, by the file's name; None if the size is not known."""

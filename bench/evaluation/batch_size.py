@@ -23,7 +23,7 @@ R = TypeVar("R")
 LARGEST = 64
 """Largest batch size that a probe tries on a GPU."""
 CPU_SIZE = 8
-"""Batch size on a CPU. There, larger batches would not be faster."""
+"""Batch size on every device except CUDA. On a CPU, larger batches would not be faster."""
 LEAST_GAIN = 1.05
 """Smallest factor by which the number of items per second must grow if the batch size is doubled. If the factor is
 smaller, the probe stops, because the gain may be timing noise."""
@@ -148,8 +148,8 @@ def probe_batch_size(
     """Find the fastest batch size that fits into the memory of the device.
 
     The probe starts with 1 item. It doubles the size as long as the batch fits and the number of items per second grows
-    by at least the factor `LEAST_GAIN`. On a CPU, nothing is tried, and the result is the smaller one of `CPU_SIZE` and
-    `largest`.
+    by at least the factor `LEAST_GAIN`. On any other device than CUDA, nothing is tried, and the result is the smaller
+    one of `CPU_SIZE` and `largest`.
 
     Args:
         call: function that processes one batch. The time of this function is measured.
@@ -158,7 +158,7 @@ def probe_batch_size(
         device: device on which `call` computes. None means CUDA if it is available, and otherwise the CPU.
 
     Returns:
-        Number of items in a batch; on a GPU a power of two.
+        Number of items in a batch; on CUDA a power of two.
 
     Raises:
         torch.OutOfMemoryError: even a batch of one item does not fit.

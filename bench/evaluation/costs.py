@@ -48,9 +48,10 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
 
     Returns:
         For each row, its costs by name. Every row has `seconds_per_image`, the median of the timed calls, and
-        `least_seconds_per_image` and `most_seconds_per_image`, the shortest and the longest call. A row that decodes
-        with a module, or whose method is a module, also has the module's `parameters`, and, for one image, `tera_flop`
-        and `peak_activation_bytes`. `parameters` is missing if the module only wraps a function. `tera_flop` and
+        `least_seconds_per_image` and `most_seconds_per_image`, the shortest and the longest call. The time of each call
+        is divided by the number of images. A row has further costs if it decodes with a module, if its method has a
+        `counted_network`, or if its method is a module: the module's `parameters`, and, for one image, `tera_flop` and
+        `peak_activation_bytes`. `parameters` is missing if the module only wraps a function. `tera_flop` and
         `peak_activation_bytes` are missing if PyTorch cannot count them for this module. On CUDA, every row also has
         `peak_memory_bytes`: the additional memory that PyTorch allocates during a call, divided by the number of
         images.

@@ -33,7 +33,7 @@ STEPS = (1, 3)
 
 
 def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: torch.device) -> Trial:
-    """Measure the time and the memory that a run needs for one item.
+    """Measure the time that a run needs for one item, and the memory that it needs for a batch.
 
     A row is left out if all of its images are made before the scoring stage, for example by another program.
 

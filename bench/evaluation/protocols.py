@@ -138,8 +138,9 @@ def measuring_of(sets: Mapping[str, str], protocols: Mapping[str, Mapping[str, A
 def _named(dataset: Mapping[str, Any], traits: Traits) -> dict[str, str | None]:
     """Return the fields `dataset` and `split` of a run.
 
-    The split is the one that the adapter states. For a miniature data set that is written for another
-    split than `val`, the result has this other split.
+    The name of the data set is the one that the adapter states, or else the name of the adapter's class. `ENDING` is
+    added to the name of a miniature data set. The split is the one that the adapter states. For a miniature data set
+    that is written for another split than `val`, the result has this other split.
     """
     pictures = dataset["pictures"]
     written = pictures.get("root")

@@ -77,7 +77,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """The name of one array that a cell's measure computes."""
+    """One array that the measure of a cell computes, identified by the cell and the name of the array."""
 
     cell: Cell
     array: str

@@ -181,8 +181,10 @@ def _metric(results: Plain, line: Plain, given: str) -> str:
 def _items(run: Path, results: Plain, entry: Plain, metric: str, row: str) -> Plain:
     """Describe the items from which a number was computed, as plain data.
 
-    The description contains the paths of the files with the items' values (`records`) or with the items' features
-    (`features`). A path is None if the run did not write such a file, or if the metric was not computed from it.
+    In the description, `records` is a text with the path of `records.parquet` and with the column and the rows of the
+    items' values in it. `features` is the path of the folder with the items' features. `records` is None if the run has
+    no `records.parquet` or if this file has no column for the metric. `features` is None if the run saved no features
+    or if `records` is not None.
 
     Args:
         run: folder of the run.

@@ -29,7 +29,10 @@ __all__ = ["EXPORTED", "check_export", "export_folder"]
 EXPORTED = "export.json"
 """Name of the file that lists the files of an export."""
 PARTIAL = ".export-"
-"""Beginning of the name of the hidden folder in which an export is prepared."""
+"""Beginning of the names of two hidden folders in the folder of an export.
+
+The new files are prepared in one of them, and an earlier export is moved into the other one before it is deleted.
+"""
 
 
 class _Export(TypedDict):

@@ -36,7 +36,7 @@ class FinishedRun:
     results: TableResults | LayerResults
     """Content of `results.json`."""
     content: Mapping[str, Any]
-    """Content of `run.json` as plain data, with the keys that `TableRun` does not name."""
+    """Content of `run.json` as plain data, including the keys that `TableRun` does not name."""
 
 
 def read_finished_run(folder: Path) -> FinishedRun:

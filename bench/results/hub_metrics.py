@@ -50,9 +50,11 @@ HUB_METRICS: Mapping[str, HubMetric] = {
 }
 """Metrics of the hub by the name of the same metric in this project."""
 OWN_NAMES: Mapping[str, str] = {"clip_score": "clip_similarity_to_exemplar", "clip_prompt": "clip_similarity_to_prompt"}
-"""Names of metrics whose name in this project means another metric on the hub.
+"""Name under which a metric of this project is published if it does not get a name of the hub.
 
-The hub's `clip_score` compares a picture with a text. The `clip_score` of this project compares it with a picture.
+The hub's `clip_score` compares a picture with a text, but the `clip_score` of this project compares a picture with a
+picture. Metrics that are not listed here keep their names. The class and the hash of the measure may follow the name;
+see `published_name`.
 """
 
 

@@ -2,8 +2,8 @@
 
 huggingface_hub defines both formats, writes their YAML and reads it again. The model-index is specified at
 https://github.com/huggingface/hub-docs/blob/main/modelcard.md, and the evaluation results at
-https://huggingface.co/docs/hub/eval-results. This module imports huggingface_hub only where it is used, because an
-extra brings it.
+https://huggingface.co/docs/hub/eval-results. This module imports huggingface_hub only in the functions that use it,
+because huggingface_hub is installed only with an extra of this project.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class RunFacts:
     resolution: int
     """Side of the pictures in pixels."""
     subset: str
-    """Relation of the items to the paper's items."""
+    """Relation of the items to the paper's items; see `bench.data.items.Pictures.subset`."""
     manifest: str
     """SHA-256 of the list of items."""
     protocol: Mapping[str, Any] | None
@@ -112,7 +112,7 @@ class PublishedRow:
     """Name of the model in the model-index."""
     numbers: Sequence[PublishedNumber]
     missing: Mapping[str, str]
-    """Reason for each metric of the table that has no value, by the name of the metric."""
+    """Reason why a metric of the table has no value, by the name of the metric; empty if the reason is unknown."""
     weights: Mapping[str, str]
     """SHA-256 of the row's weight files, by path."""
     run: RunFacts

@@ -129,8 +129,8 @@ def publish(run: Path, out: Path, publication: Publication) -> list[Path]:
 
     Raises:
         BadInputError: the run is not finished, was changed, has no hashes, is a rehearsal, or used the models, metrics
-            or pictures of the mini profile; or it has no measured number; or an option of `publication` is invalid; or
-            `out` is not empty or cannot be written.
+            or pictures of the mini profile; or its table is a list of layers or a sensitivity table, or has no measured
+            number; or an option of `publication` is invalid; or `out` is not empty or cannot be written.
     """
     check_writable(str(out), "OUT")
     if out.is_dir() and any(out.iterdir()):

@@ -1,7 +1,7 @@
 """Types of the JSON files of runs, jobs and baselines, and functions that read and check these files.
 
-A type names only the keys that later commands read. Other keys are allowed and not checked. Every number must be
-finite. A boolean or a text is not accepted as a number (`bench.runtime.strict_json`).
+A type names only the keys that later commands read. Other keys are allowed, and their types are not checked. Every
+number in a file must be finite. A boolean or a text is not accepted as a number (`bench.runtime.strict_json`).
 """
 
 from __future__ import annotations

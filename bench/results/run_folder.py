@@ -1,6 +1,6 @@
-"""The result that a run returns, the names of a run's files, and a function for paths in saved data.
+"""The result that a run returns, the names of two files of a run, and the function `portable` for paths in saved data.
 
-The function replaces the path of the assets folder, so that equal runs on different machines save equal data.
+`portable` replaces the path of the assets folder, so that equal runs on different machines save equal data.
 """
 
 from __future__ import annotations

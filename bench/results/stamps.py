@@ -19,7 +19,10 @@ __all__ = ["RESULTS", "Stamps", "read_stamps", "sampling_of", "stamps_of", "unli
 
 RESULTS = "results.json"
 PICTURES = ("dataset", "split", "items", "resolution", "resize", "crop", "reference")
-"""Fields of a run's protocol that hold for all of its numbers. The other fields depend on the metric."""
+"""Fields of a run's protocol that describe its pictures. They are equal for all numbers of the run.
+
+The other fields, `features` and `rounding`, depend on the metric.
+"""
 
 
 @dataclass(frozen=True)

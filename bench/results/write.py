@@ -57,8 +57,9 @@ def write_manifest(out: Path, items: Items) -> None:
 def records_of(ids: Sequence[str], scored: Scored) -> pandas.DataFrame:
     """Return the records, as a table with one line for each pair of an item and a row.
 
-    The table has a column for each metric that has a value for every item. Four more columns identify and describe the
-    line: `item`, `row`, `source` and `mask_area`.
+    The table has a column for each metric that is measured on single items, such as `pre_error`, but not for metrics of
+    a whole set, such as `fid`. Four more columns identify and describe the line: `item`, `row`, `source` and
+    `mask_area`.
 
     Args:
         ids: identifier of each item.

@@ -10,7 +10,7 @@ import yaml
 __all__ = ["read_own_yaml"]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""PyYAML's loader in C, which is several times as fast as its loader in Python; the latter if PyYAML has only this."""
+"""PyYAML's loader in C, which is several times as fast as its loader in Python. If PyYAML lacks it, the slow loader."""
 
 
 def read_own_yaml(path: Path) -> Any:

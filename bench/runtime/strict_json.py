@@ -31,7 +31,7 @@ LONGEST_NUMBER = 100
 """Largest number of characters with which a number may be written."""
 LARGEST_INTEGER = 2**63 - 1
 SHORT_INTEGER = 18
-"""Largest number of characters with which no integer exceeds `LARGEST_INTEGER`, so that it needs no check."""
+"""Number of characters. An integer with this number or fewer is never above `LARGEST_INTEGER` and needs no check."""
 LARGEST_FILE = 2**31
 """Size in bytes of the largest file that is read. For comparison, the file of COCO's captions has 158 million bytes."""
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -106,6 +106,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_json_as(path: Path, shape: type[Shape]) -> Shape:
     """Read a file that contains one JSON object, and require that the object has the keys and types of `shape`.
 
+    `checked` says which keys the result has.
+
     Args:
         path: path of the file.
         shape: a type that pydantic can validate, such as a TypedDict. Validation is strict: for example, `true` is
@@ -121,6 +123,9 @@ def read_json_as(path: Path, shape: type[Shape]) -> Shape:
 
 def checked(content: Any, shape: type[Shape], place: str) -> Shape:
     """Require that data has the keys and types of `shape`, and return the data.
+
+    Keys that `shape` does not name are allowed. They are in the result only if `shape` is a TypedDict whose pydantic
+    configuration says `extra="allow"`.
 
     Args:
         content: data that `parse_json` returned.

@@ -2,8 +2,9 @@
 
 `ls` lists the stored content by key. `du` prints the size of each kind of content. `verify` compares all content with
 its checksums. If something is damaged, `verify` exits with status 1; with the option `--repair`, it renames the damaged
-files instead and exits with status 0. `gc` lists the content that no run uses, damaged files that were renamed, and
-files of dead processes. With the option `--delete`, `gc` removes them. All commands are safe while runs use the store.
+files instead and exits with status 0. `gc` lists the content that no run uses, the notes of deleted runs, damaged files
+that were renamed, and files of dead processes. With the option `--delete`, `gc` removes them. All commands are safe
+while runs use the store.
 """
 
 from __future__ import annotations

@@ -364,6 +364,9 @@ def put_folder(whole: Path, target: Path) -> None:
     Args:
         whole: path of the complete folder, with a temporary name.
         target: final path of the folder.
+
+    Raises:
+        OSError: the folder cannot be renamed for another reason.
     """
     try:
         os.replace(whole, target)

@@ -81,6 +81,9 @@ class Fact:
 
         Args:
             found: the fact, as plain data (JSON types).
+
+        Raises:
+            OSError: the file cannot be written for another reason, such as a full disk.
         """
         when = datetime.now(UTC).isoformat(timespec="seconds")
         content = {"of": self.of, "found": found, "sha256": content_key(found), "when": when}

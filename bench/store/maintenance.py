@@ -82,8 +82,9 @@ def foreign(root: Path) -> Iterator[Path]:
 def damaged(root: Path) -> Iterator[tuple[Path, str]]:
     """Yield the path of each damaged file or folder of a store, with a short text that says what is wrong.
 
-    An entry is damaged if it cannot be read, or if its bytes do not match its checksum. A folder with several damaged
-    or missing files is yielded once for each such file.
+    An entry is damaged if it cannot be read, or if its bytes do not match its checksum. The files in a folder are
+    checked only if the folder contains `SHA256SUMS`. A folder with several damaged or missing files is yielded once for
+    each such file.
     """
     for one in named(root):
         try:

@@ -145,7 +145,8 @@ def claims(
 ) -> list[dict[str, Any]]:
     """Judge the paper's statements on the structure of its decoders.
 
-    The evidence consists of the layers and the numbers of parameters of the live decoders.
+    The evidence consists of the layers and the numbers of parameters of the live decoders. In a rehearsal, no statement
+    is judged: each verdict is "not judged on rehearsal".
 
     Args:
         number: number of the table, 7 or 8.

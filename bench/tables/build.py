@@ -87,7 +87,10 @@ METRICS = {
     "pre_sse01": Metric("sum of squares over known values", 3),
     "pre_sse01_released": Metric("sum of squares over known values, saved in half precision", 3),
 }
-"""Style of each metric that a table can show, by the name of the metric. The results also contain other metrics."""
+"""Style of each metric of this project that tables can show, by the name of the metric.
+
+The results also contain other metrics. A configuration can add metrics; see `styles_of`.
+"""
 Styles = Mapping[str, Metric]
 
 
@@ -160,7 +163,7 @@ class TableRow:
     label: str
     in_paper: bool
     training: str
-    """Length of the decoder's training, in words."""
+    """Length of the decoder's training, in words; empty if it is not known."""
     origin: str
     """Origin of the row's images.
 
@@ -289,7 +292,10 @@ class TableDesign:
     custom: tuple[str, ...] = ()
     """Overrides that change the paper's table."""
     styles: Styles = field(default_factory=lambda: METRICS)
-    """Style of each metric, by name. Metrics that a configuration adds are shown only in a separate table."""
+    """Style of each metric, by name.
+
+    A metric that a configuration adds is shown in a separate table, unless it is one of the columns in `spec`.
+    """
     reading: Reading = TRUNCATED
     """Names of the metrics that serve as the error over known pixels in this run.
 
@@ -329,7 +335,8 @@ def build_table(
     Args:
         design: rows, columns and styles of the table.
         measured: measurements. The first key is the key of the row, and the second key is the metric.
-        training: for the key of a row, the length of its decoder's training, in words.
+        training: for the key of a row, the length of its decoder's training, in words. Rows without an entry have no
+            decoder, or a training of unknown length.
         origins: for the key of a measured row, the origin of its images; see `TableRow.origin`. Images of rows without
             an origin count as made by this project's code.
         notes: notes below the table, the most important first.

@@ -58,8 +58,13 @@ class Claim:
     the main table.
     """
     rows: tuple[str, ...] = ()
+    """Rows of a statement on digits, or of a statement on the `runs` of two tables."""
     measure: str = ""
-    """Way to compute a size from two rows: gain, share, ratio or resolution; empty for other kinds of statements."""
+    """Way to compute a size from two rows: gain, share or ratio. Empty if no size is computed from rows of a run.
+
+    With the value `resolution`, the statement says that the run can distinguish a difference of the printed size from
+    zero.
+    """
     printed: tuple[float, ...] = ()
     """Values that the paper prints: one for each comparison, or one for each metric in a statement on digits."""
     roundings: tuple[float, ...] = ()
@@ -87,10 +92,25 @@ class Claim:
     at_least: float = 0.0
     """Smallest value at which an effect that was measured outside the table counts as present."""
     reason: str = ""
-    """Reason that is shown if a statement on structure was not tested."""
+    """Reason that is shown if the statement was not tested; only for statements that no number of a table decides."""
     same: tuple[Any, ...] = ()
+    """Groups of printed rows that should have equal values, for a statement on `printed` numbers.
+
+    Each row is a pair of a table's number and the row's label. A number in a group is compared with the values of the
+    rows.
+    """
     best: Mapping[str, Any] = field(default_factory=dict)
+    """Row that should have the lowest value of a metric, for a statement on `printed` numbers.
+
+    The keys `table`, `row` and `metric` name the row and the metric. The key `left_out` has further values with which
+    the row's value is compared, by the label of their row.
+    """
     differences: tuple[Mapping[str, Any], ...] = ()
+    """Differences that the printed values should have, for a statement on `printed` numbers.
+
+    In each mapping, the value of the first of the two `rows` minus the value of the second one should be the number
+    under the key `is`. The other keys are `table` and `metric`.
+    """
 
     @property
     def comparisons(self) -> list[Comparison]:

@@ -21,8 +21,9 @@ def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
 
     The method is from Schuirmann, "A comparison of the two one-sided tests procedure and the power approach", 1987. The
     rows are equal if the 95 % interval of their difference lies between -margin and +margin. They are not equal if the
-    whole interval lies outside this range. Otherwise the judgement is "inconclusive". Each of the two tests thus has a
-    level of 2.5 %. (The usual procedure takes a 90 % interval, for a level of 5 %.)
+    whole interval lies outside this range. Otherwise, or if the difference has too few effective sources, the judgement
+    is "inconclusive". Each of the two tests thus has a level of 2.5 %. (The usual procedure takes a 90 % interval, for
+    a level of 5 %.) If the difference is unknown, the judgement is "not tested".
 
     Too large a margin would treat a real difference as equality. Therefore the margin is compared with the significant
     differences on the same metric that the run's statements on an order contain. If the margin is larger than half of

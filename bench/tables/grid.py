@@ -137,8 +137,8 @@ def _html(bold: str, text: str) -> str:
 def terminal() -> Console:
     """Return the console on which tables are printed.
 
-    The console is as wide as the terminal, or as the environment variable COLUMNS says, but at least 40 characters. If
-    there is neither a terminal nor this variable, the console is 160 characters wide.
+    The console is as wide as the environment variable COLUMNS says, or else as wide as the terminal, but at least 40
+    characters. If there is neither this variable nor a terminal, the console is 160 characters wide.
     """
     console = Console(highlight=False)
     known = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
@@ -148,7 +148,8 @@ def terminal() -> Console:
 def print_grid(grid: Grid, title: str, console: Console) -> None:
     """Print a grid. Columns that do not fit on the console are left out, and a line below the grid names them.
 
-    Texts in left-aligned columns are folded if necessary; numbers are never folded.
+    The first two columns are never left out. Texts in left-aligned columns are folded if necessary; numbers are never
+    folded.
 
     Args:
         grid: grid.

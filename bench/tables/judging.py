@@ -1,8 +1,9 @@
-"""Judging of the statements in `claims.yaml`, by the numbers of one run or of two runs.
+"""Judging of those statements in `claims.yaml` that are decided by the numbers of one run or of two runs.
 
-`judge` judges all statements on a table. It calls three modules, which take their numbers from a `JudgedRun`: `orders`
-judges statements on an order, `equality` judges statements on an equality, and `sizes` judges statements on a size or
-on printed digits.
+`judge` judges all statements that the run of one table decides. It calls three modules, which take their numbers from a
+`JudgedRun`: `orders` judges statements on an order, `equality` judges statements on an equality, and `sizes` judges
+statements on a size or on printed digits. `judge_across` judges statements that compare the runs of two tables.
+Statements that are decided by the paper's printed numbers alone are judged in `bench.tables.printed`.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_s
     """Judge a statement that an effect is present, from a measured value and its interval.
 
     The statement holds if the whole interval lies at or above the smallest value that counts as present. It does not
-    hold if the whole interval lies below this value. Otherwise it is inconclusive.
+    hold if the whole interval lies below this value. Otherwise, or if there are too few effective sources, it is
+    inconclusive.
 
     Args:
         claim_id: id of the statement; its field `at_least` is the smallest value that counts as present.

@@ -1,8 +1,11 @@
 r"""Output of tables as LaTeX files.
 
-Each file can be compiled alone, or be included in another document by `\input`. The first lines of a file are a
-preamble, which LaTeX skips inside another document. That document must then load the packages that the preamble names.
-Each grid starts a new float. A grid that is too wide for the page at a readable font size is split by columns.
+A file of the function `latex` can be compiled alone, or be included in another document by `\input`. The first lines of
+the file are a preamble, which LaTeX skips inside another document. That document must then load the packages that the
+preamble names. Each grid starts a new float. A grid that is too wide for the page at a readable font size is split by
+columns.
+
+A file of the function `one_tabular` has only one float and no preamble, so it cannot be compiled alone.
 """
 
 from __future__ import annotations
@@ -23,11 +26,13 @@ Smaller font sizes are not used, because they are hard to read.
 """
 MOST = max(SIZES.values())
 ONE_COLUMN, BOTH_COLUMNS = 48, 102
-"""Number of characters of a typical table in the size of the text that fit into one column, and into both columns, of
-LaTeX's class `article` with the option `twocolumn`.
+"""Numbers of characters of a typical table that fit into the width of one column, and into the width of both columns.
+
+They are for LaTeX's class `article` with the option `twocolumn`, and for the font size `normalsize`, which the text of
+an article has.
 """
 TEXT_SIZES = {"normalsize": 1.0, "small": 0.91, "footnotesize": 0.82}
-"""Width of a character in relation to its width in the size of the text, by the font size."""
+"""Width of a character divided by its width at `normalsize`, by the font size."""
 HEAD = 10
 """Width in characters to which the heading of a narrow column is folded; a wider column has a wider heading."""
 SEPARATION = 2
@@ -72,9 +77,9 @@ _PLAIN = re.compile(r"[ !-~À-ÖØ-öø-ÿ]")
 def escaped(text: str) -> str:
     """Return a text on one line, escaped for LaTeX.
 
-    A character that LaTeX's fonts do not have becomes its Unicode number, such as `(U+4E00)`. If the text starts with
-    `[` or `*`, an empty group precedes it. Otherwise LaTeX would read this character as an argument of the line break
-    at the end of the previous line.
+    A hyphen that is the sign of a number becomes a minus sign. A character that LaTeX's fonts do not have becomes its
+    Unicode number, such as `(U+4E00)`. If the text starts with `[` or `*`, an empty group precedes it. Otherwise LaTeX
+    would read this character as an argument of the line break at the end of the previous line.
     """
     line = unicodedata.normalize("NFC", " ".join(text.split()))
     line = re.sub(r"(?<![\w.)-])-(?=[\d.])", MINUS, line)
@@ -113,8 +118,9 @@ def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
 def one_tabular(grid: Grid, caption: str, label: str) -> str:
     r"""Return a LaTeX float with one table, for `\input` in a paper. It needs the packages booktabs and amssymb.
 
-    The text has the size of the paper's text if the table then fits into the columns of a two-column article, and
-    otherwise the largest of the next two sizes with which it fits. A table that is too wide for one column spans both.
+    If the table at `normalsize` fits into one column of a two-column article, it is placed in one column. Otherwise it
+    spans both columns. If it is too wide for both columns at `normalsize`, it has the font size `small`. If it is too
+    wide at this size as well, it has the font size `footnotesize`, even if it does not fit then either.
 
     Args:
         grid: the table.
@@ -139,7 +145,7 @@ def one_tabular(grid: Grid, caption: str, label: str) -> str:
 
 
 def fits_article(grid: Grid) -> bool:
-    """Return True if a grid fits into both columns of a two-column article in the size of the article's text."""
+    """Return True if a grid at `normalsize` fits into the width of both columns of a two-column article."""
     return _total_width(grid) <= BOTH_COLUMNS
 
 

@@ -1,8 +1,9 @@
 """The table across latent spaces: every decoder with the sizes of its latents, its quality and its costs.
 
-The table has one grid for each spatial factor, because a larger factor means a harder task. Within a grid, the rows
-keep the order of the configuration: differences between two latent spaces are not tested, so nothing is ranked and
-nothing is bold. Tests of paired differences are in the table of each space.
+The spatial factor of a latent space is the side of an image divided by the side of its latents. The table has one grid
+for each spatial factor, because a larger factor means a harder task. Within a grid, the rows keep the order of the
+configuration: differences between two latent spaces are not tested, so nothing is ranked and nothing is bold. Tests of
+paired differences are in the table of each space.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class LeaderboardRow:
     sizes: LatentSizes
     precision: str
     values: Mapping[str, float] = field(default_factory=dict)
-    """Measured values by metric. The entry METRIC_stderr is the standard error of a value. Empty without numbers."""
+    """Measured values by metric, and the standard errors of these values as METRIC_stderr; empty without any number."""
     costs: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     """Reason why the row has no numbers; empty if it has numbers."""

@@ -1,6 +1,8 @@
-"""The short form of a table: the numbers of its main columns and nothing else, for a paper or for a quick look.
+"""The short form of a table, for a paper or for a quick look: one grid with the measured values of some metrics.
 
-`bench.tables.render` makes the full form, which also has ratios, differences, verdicts and notes.
+The metrics are those in `columns` of the table, or those that the configuration key `tex.columns` names. If there is
+room, the numbers that the paper prints stand beside the measured values. `bench.tables.render` makes the full form,
+which also has ratios, differences, verdicts and notes.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ def check_tex(tex: Mapping[str, Any], styles: Styles) -> None:
         styles: style of each metric that the run's tables can show.
 
     Raises:
-        BadInputError: `tex.columns` contains no metric, or a name that is not a metric of the run's tables.
+        BadInputError: `tex.columns` is an empty list, or contains a name that is not a metric of the run's tables.
     """
     columns = tex["columns"]
     unknown = [metric for metric in columns or () if style_of(metric, styles) is None]
@@ -42,6 +44,8 @@ def check_tex(tex: Mapping[str, Any], styles: Styles) -> None:
 
 def main_renderings(table: Table, tex: Tex) -> dict[str, str]:
     """Return the content of the file of the short form in each format. The keys are the suffixes md, html and tex.
+
+    If `tex` has a caption, it replaces the title of the table and the sentences that explain the signs in the grid.
 
     Args:
         table: table with the measured values.
@@ -61,8 +65,10 @@ def main_renderings(table: Table, tex: Tex) -> dict[str, str]:
 def main_grid(table: Table, tex: Tex) -> Grid:
     """Return the grid of the short form.
 
-    Each heading has an arrow, which points down if smaller values are better. A cell has the value and its standard
-    error. The value of a row is bold if this row is significantly better than every other measured row.
+    Each heading of a metric has an arrow, which points down if smaller values are better. A cell has the value and its
+    standard error. The value of a row is bold if this row is significantly better than every other measured row of the
+    main table. The numbers that the paper prints have a column beside the metric's column, with the heading "printed".
+    If `tex.published` is None, they are shown only if the grid then fits into a two-column article.
 
     Args:
         table: table with the measured values.
@@ -75,11 +81,11 @@ def main_grid(table: Table, tex: Tex) -> Grid:
 
 
 def _grid(table: Table, metrics: Sequence[str] | None, *, published: bool) -> Grid:
-    """Return the grid of the short form.
+    """Return the grid of the short form. Rows that are shown in a separate table are left out.
 
     Args:
         table: table with the measured values.
-        metrics: names of the metrics; None for those of the main table.
+        metrics: names of the metrics; None for those in `columns` of the table.
         published: True to show the number that the paper prints to the right of each measured number. If False, rows
             without measured numbers are left out.
     """

@@ -1,8 +1,8 @@
 """Published values of decoders, and the verdict whether a run reproduces them.
 
-A published value can be reproduced only under the same protocol. Most sources do not state their whole protocol, so
-that most verdicts name the fields that differ or that the source does not state. The values and their sources are in
-`published_decoders.yaml`.
+A published value can be reproduced only under the same protocol. Most sources do not state their whole protocol.
+Therefore most verdicts name the fields that differ or that the source does not state. The values and their sources are
+in `published_decoders.yaml`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = [
 FILE = Path(__file__).with_suffix(".yaml")
 REPRODUCED, DIFFERS, ANOTHER_PROTOCOL = "reproduced", "differs", "another protocol"
 OF_SETS = ("reference", "features")
-"""Fields of a protocol that matter only for metrics that compare sets of pictures."""
+"""Fields of a protocol that matter only for the metrics in `SETS`."""
 SETS = ("fid", "kid", "inception_score")
-"""Metrics that compare sets of pictures."""
+"""Metrics that are computed from a whole set of pictures and not from single pictures."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,9 @@ def judge_published(
 ) -> Iterator[ReproductionVerdict]:
     """Compare published values with the values of a run, and yield one verdict for each value that the run has.
 
-    Under the same protocol, a value is reproduced if the run's 95 % interval, extended by the rounding of the printed
-    number, contains the printed number. Without an interval, the measured value itself must round to the printed one.
+    If `PublishedValue.differences` finds a field that prevents a comparison, the verdict is `ANOTHER_PROTOCOL`.
+    Otherwise the value is reproduced if the run's 95 % interval, extended on both sides by `PublishedValue.rounding`,
+    contains the printed number. If the interval is unknown, the measured value takes its place.
 
     Args:
         published: values to compare with.

@@ -51,11 +51,17 @@ __all__ = [
 
 OURS, CITED, FEW = "†", "‡", "§"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
-"""Metrics from the separate table `Beside the table` that are printed on the terminal; the files contain all."""
+"""Metrics of this project that the table `Beside the table` shows on the terminal. In the files, this table shows all.
+
+Metrics that a configuration adds are always shown.
+"""
 
 
 def measured_shown(measurement: Measurement | None, style: Metric) -> str:
-    """Return the value and its standard error as text, in the unit of the metric; a dash if there is no value."""
+    """Return the value and its standard error as text, in the unit of the metric; a dash if there is no value.
+
+    An unknown standard error is left out. The mark § follows if the 95 % interval is too short.
+    """
     if measurement is None or measurement.value is None:
         return "–"
     value = f"{measurement.value * style.scale:z,.{style.decimals}f}"
@@ -73,7 +79,8 @@ def _marked(measurement: Measurement | None, style: Metric) -> str:
 def ratio_shown(measurement: Measurement | None) -> str:
     """Return the ratio of a measurement as text: the reference row's value divided by this row's value.
 
-    The text also contains the 95 % interval. If there is no ratio, the text is the reason for this, or a dash.
+    The text also contains the 95 % interval, or says that the interval has no bound or is unknown. If there is no
+    ratio, the text is the reason for this, or a dash.
     """
     ratio = None if measurement is None else measurement.ratio
     if isinstance(ratio, NotAvailable):

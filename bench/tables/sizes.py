@@ -1,7 +1,8 @@
 """Judgements on the sizes of differences between rows, and on the digits that the paper prints.
 
 Only runs with the scope `paper` are judged. All other runs get the verdict "not judged on", followed by their scope.
-The evidence of this verdict contains the measured numbers.
+The evidence of this verdict contains the measured numbers. If a run lacks a number that a statement needs, the verdict
+is "not tested" in every scope.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ class Size:
 
 
 def judge_size(run: JudgedRun, claim: Claim) -> Judgement:
-    """Judge a statement on sizes, which holds if each of its comparisons has the claimed size."""
+    """Judge a statement on sizes, which holds if each of its comparisons has the claimed size.
+
+    A statement with the measure `resolution` claims no size. It holds if the run could distinguish each difference of
+    the printed size from zero.
+    """
     judge = _resolved if claim.measure == "resolution" else _sized
     return all_of([judge(run, claim, place) for place in range(len(claim.comparisons))])
 

@@ -36,7 +36,7 @@ __all__ = [
 HOLDS, FAILS, INCONCLUSIVE, NOT_TESTED = "holds", "does not hold", "inconclusive", "not tested"
 CONTRADICTED = "contradicted by the printed numbers"
 NOT_JUDGED = "not judged on"
-"""Start of the verdict on a statement that only a run of the paper's own sizes can decide; the scope follows it."""
+"""Start of the verdict on a statement that cannot be decided in the scope of a run; the scope follows it."""
 PAPER, PRINTED = "paper", "printed"
 """Two scopes of verdicts: a run of the paper's own sizes, and the numbers that the paper prints."""
 
@@ -64,7 +64,7 @@ class Verdict:
     text: str
     kind: str
     scope: str
-    """Scope of the verdict: `printed`, or the profile of the run. Only the scope `paper` reproduces the paper."""
+    """Scope of the verdict: `printed`, or the result of `scope_of`. Only the scope `paper` reproduces the paper."""
     verdict: str
     """Verdict on the measured networks; it does not depend on other trainings of the same designs."""
     evidence: str
