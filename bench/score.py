@@ -1,6 +1,6 @@
 """The command `python -m bench.score --truth DIR --edited NAME=DIR`, which scores finished pictures.
 
-In Python, `bench.score` is the function `bench.edits.score.score`, so this module is not meant to be imported.
+In Python, `bench.score` is the function `bench.edits.score.score`, so importing this module raises an ImportError.
 """
 
 from bench.edits.command import main

@@ -28,7 +28,8 @@ class Adjusted(Pictures):
             ids: ids of the pictures to use; None for all pictures.
 
         Raises:
-            BadInputError: masks are given as files, and the pictures would be cropped but the masks would not.
+            BadInputError: masks are given as files, and `squaring.fit` is not the adapter's own fit. The pictures would
+                then be made square in another way than the masks.
         """
         if of.masks == "given" and squaring.fit != of.fit:
             raise BadInputError(

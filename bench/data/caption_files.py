@@ -49,9 +49,9 @@ def read_captions(path: Path, *, named: bool = True) -> list[Caption]:
         named: True if each caption must state the name of its picture.
 
     Raises:
-        BadInputError: the path does not exist, the file is neither CSV nor JSONL, its content is broken or not UTF-8,
-            or there is no caption or an empty one. The message about empty captions states their number, and names
-            the first lines or files with an empty caption.
+        BadInputError: the path does not exist, the file is neither CSV nor JSONL, its content is broken or is neither
+            UTF-8 nor UTF-16 with a byte order mark, or there is no caption or an empty one. The message about empty
+            captions states their number, and names the first lines or files with an empty caption.
     """
     if path.is_dir():
         found = list(_of_folder(path))

@@ -1,6 +1,7 @@
 """The adapter for the validation pictures of COCO 2017, without their annotations.
 
-Stability's cards measure autoencoders on these 5,000 pictures. The whole image is reconstructed, so no mask is drawn.
+The model cards of Stability AI measure autoencoders on these 5,000 pictures. The whole image is reconstructed, so no
+mask is drawn.
 """
 
 from __future__ import annotations

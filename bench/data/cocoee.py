@@ -95,7 +95,7 @@ class COCOEE(Pictures):
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Files in the three folders whose names contain no valid id, each with the reason.
+        """Paths in the three folders that give no id, each with the reason; see `_found`.
 
         If the ids come from a list, files with other names are ignored, and the result is empty.
         """
@@ -117,7 +117,10 @@ class COCOEE(Pictures):
 
     @cached_property
     def _found(self) -> tuple[list[str], dict[str, str]]:
-        """A pair: the sorted ids that file names contain, and the files whose names contain no id, with the reasons."""
+        """A pair: the sorted ids that the file names state, and the paths that were left out, each with the reason.
+
+        A file states an id if its name is `ID_WORD.png`, with the word of its folder (`PARTS`).
+        """
         names: set[str] = set()
         left_out: dict[str, str] = {}
         for part, ending in PARTS.items():

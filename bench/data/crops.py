@@ -15,9 +15,10 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def random_crop(picture: Pixels, generator: np.random.Generator, side: int, *, smallest: float = 0.5) -> Pixels:
-    """Cut a random square from a picture, and scale it to a given size by averaging over areas.
+    """Cut a random square from a picture, and scale it to a given size with OpenCV's filter `INTER_AREA`.
 
-    The side of the square is between `smallest` and 1 times the shorter side of the picture.
+    If the square becomes smaller, the filter averages over areas. The side of the square is between `smallest` and 1
+    times the shorter side of the picture.
 
     Args:
         picture: picture as uint8 of shape (H, W, 3).

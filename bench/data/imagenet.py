@@ -82,8 +82,8 @@ class ImageNetValidation(Pictures):
         """Yield the selected pictures, sorted by class and then by name.
 
         Raises:
-            BadInputError: the root is not a folder, no picture with a class is found, or the ground truth file is
-                broken or names pictures that are missing.
+            BadInputError: the root is not a folder, no picture with a class is found, two pictures in a synset folder
+                differ only in their suffixes, or the ground truth file is broken or names pictures that are missing.
         """
         chosen = [path for paths in self._chosen for path in paths]
         root = Path(self.root)

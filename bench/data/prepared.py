@@ -128,8 +128,8 @@ class DamagedItemsError(RunFailedError):
 class Items:
     """The prepared items of a run. Their pixels are read from disk only when they are needed.
 
-    The attribute `table` is a memory-mapped Arrow file that contains the masks. If the masks were drawn, the Arrow
-    file also contains the cropped images. Exemplars and all other images are read from their original files.
+    The attribute `table` is a memory-mapped Arrow file that contains the drawn or given masks. If the masks were drawn,
+    the Arrow file also contains the cropped images. Exemplars and all other images are read from their original files.
 
     Attributes:
         manifest: the items and their settings. `items` is the ordered list, with `id`, `source`, `mask_area`,
@@ -274,7 +274,7 @@ class Contents:
     """
 
     files: FileHashes = field(default_factory=FileHashes)
-    """Source of the hashes of the picture files. It can remember them from earlier runs."""
+    """Object that returns the hashes of the pictures, masks and exemplars. It can remember them from earlier runs."""
     code: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the Python modules of the adapter, by name, if the adapter is a user's code and not this project's."""
 
@@ -302,8 +302,8 @@ def prepare_items(
 
     Raises:
         BadInputError: no item can be made from the pictures, two pictures have the same id, more than 1 % of the
-            pictures are broken, the masks look inverted, a value of the adapter is invalid, or a file changes during
-            the preparation.
+            pictures are broken, the holes of given masks cover more than half of the image on average, a value of the
+            adapter is invalid, or a file changes during the preparation.
     """
     with named("dataset.pictures", "an object that lists pictures"):
         pictures = with_defaults(pictures, Pictures)

@@ -1,8 +1,9 @@
 """Makes pictures square: they are scaled by one of several filters, and the square is cut out.
 
-The filters are those of Pillow. `box_bicubic` is the scaling of `center_crop_arr` in openai/guided-diffusion
-(guided_diffusion/image_datasets.py), which many repositories of image tokenizers use: the picture is halved by box
-filtering as long as its shorter side is at least twice the side of the square. Then bicubic resampling scales it.
+All filters except `box_bicubic` are Pillow's. `box_bicubic` is the scaling of `center_crop_arr` in
+openai/guided-diffusion (guided_diffusion/image_datasets.py), which many repositories of image tokenizers use: the
+picture is halved by box filtering as long as its shorter side is at least twice the side of the square. Then bicubic
+resampling scales it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ RESAMPLING = {
     HALVING: Image.Resampling.BICUBIC,
 }
 FILTERS = tuple(RESAMPLING)
-"""Names of the filters. Like Pillow's, they average over more pixels when a picture is made smaller."""
+"""Names of the filters. The smaller they make a picture, the more of its pixels they average for each new pixel."""
 FITS = ("lama", "squash", "crop")
 """Ways to make a picture square; see `Squaring.fit`."""
 
@@ -44,7 +45,8 @@ class Squaring:
     crop_offset: int = 0
     """Number of pixels by which the square of `crop` is moved along the longer side, to the right or down.
 
-    The square stays inside the picture, so that the number has no effect on a picture that is square already.
+    A negative number moves it to the left or up. The square stays inside the picture, so that the number has no effect
+    on a picture that is square already.
     """
 
     @property

@@ -93,9 +93,9 @@ class EditFacts:
     hole_error: float
     """Mean squared error over the hole, for values in [0, 1]; NaN if there is no hole."""
     known_relative: float
-    """`known_error` divided by the variance of the true known pixels."""
+    """`known_error` divided by the variance of the true known pixels plus (1/255)²."""
     hole_relative: float
-    """`hole_error` divided by the variance of the true pixels in the hole."""
+    """`hole_error` divided by the variance of the true pixels in the hole plus (1/255)²."""
     registration: Registration | None = field(default=None)
 
 

@@ -26,7 +26,8 @@ SETS: Mapping[str, tuple[str, str]] = {
     "paper": ("paper", "paper"),
     "mini": ("mini", "mini"),
 }
-"""For each set of measures that a caller may name: the option of the group `metrics`, and the profile of its paths."""
+"""For each set of measures that a caller may name: the option of the configuration group `metrics`, and the option of
+the group `profile`, which names the files of the networks."""
 METRICS_OF: Mapping[str, tuple[str, ...]] = {
     "lpips": ("lpips",),
     "clip": ("clip_score",),

@@ -22,7 +22,10 @@ Grey = npt.NDArray[np.float32]
 SIDE = 128
 """Approximate longest side, in pixels, of the finest copy of a picture on which the numbers are estimated."""
 COARSEST = 32
-"""Smallest longest side, in pixels, of the coarsest copy, with which the estimation begins."""
+"""Smallest possible longest side, in pixels, of the copy with which the estimation begins.
+
+A picture with a shorter longest side is used as it is.
+"""
 STEPS = 4
 """Number of steps of the Gauss-Newton method at each of these sides."""
 SMOOTHING = 1.0

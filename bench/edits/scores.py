@@ -60,7 +60,7 @@ class Provenance:
     seconds: Mapping[str, float]
     """Seconds of each stage."""
     command: str
-    """Text that repeats the scoring: a command line, or a call in Python."""
+    """Command line that repeats the scoring. If there is none, a text that says so."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,10 @@ class Scores:
     table: pandas.DataFrame
     """A line for each metric, a column for each editor. A cell has the value and its standard error as text."""
     numbers: pandas.DataFrame
-    """The values of `table` as numbers: a line for each metric and editor, and the reason where a value is missing."""
+    """All values as numbers: a line for each metric and editor, and the reason where a value is missing.
+
+    It also has the metrics that `table` leaves out, such as `known_values`.
+    """
     records: pandas.DataFrame
     """A line for each picture (`item`) and editor (`row`), and a column for each metric of single pictures."""
     differences: pandas.DataFrame
@@ -107,9 +110,11 @@ class Scores:
             print(f"- {one_line(note)}")  # not wrapped, so that a command in it can be copied
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the same result files as a run, such as the page `report.html`, into a folder.
+        """Write the results into a folder, as files with the names and formats of a run's files.
 
-        `python -m bench.compare` and `python -m bench.explain` can read this folder.
+        The files are the manifest, the records, the influences, the tables, `results.json`, `report.html` and
+        `run.json`. There are no influences if no editor was measured. `python -m bench.compare` and
+        `python -m bench.explain` can read this folder.
 
         Args:
             folder: new or empty folder, or the folder in which an equal scoring was saved before.

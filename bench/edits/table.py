@@ -189,7 +189,8 @@ def differences_of(summary: Summary, reference: str | None) -> pandas.DataFrame:
 
     - `metric`, `editor`, `against`, and `difference`, which is the value of `editor` minus the value of `against`;
     - `ci95_low` and `ci95_high`, which are not adjusted, and `p_holm`, which is adjusted;
-    - `sources`, the number of independent pictures, and `effective_sources`, which `docs/glossary.md` explains;
+    - `sources`, the number of different sources of the pictures, and `effective_sources`, which `docs/glossary.md`
+      explains;
     - `differs`, which is True if the adjusted p-value shows a difference at the 95 % level, and there are enough
       effective sources for a verdict;
     - `reason`, which says why the difference could not be computed, or why there is no verdict on the difference.

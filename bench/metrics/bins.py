@@ -19,8 +19,8 @@ RULES = {"offline": "[a, b)", "online": "(a, b]"}
 """Names of the rules for an area on an edge. Each value shows which end of the interval belongs to the bin."""
 
 EDGES = np.linspace(0, 1, 11)
-"""Edges of the bins in float64. The edge at 30 % is not exactly 0.3 but the next larger number, because of rounding. An
-area of exactly 0.3 therefore belongs to the bin below this edge."""
+"""Edges of the bins in float64. Because of rounding, the edge at 30 % is not 0.3 but the next larger number. An area of
+exactly 0.3 therefore belongs to the bin below this edge. The same is true at 60 % and at 70 %."""
 CLOSE = 1e-9
 
 

@@ -1,6 +1,6 @@
 """Features of many items, which are read from files piece by piece.
 
-A program that uses this module needs about the same memory for any number of items.
+A program that reads the features with `Features.blocks` needs about the same memory for any number of items.
 """
 
 from __future__ import annotations

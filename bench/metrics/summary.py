@@ -222,8 +222,9 @@ class Summary:
     def statistic(self, metric: str) -> dict[str, Any]:
         """Describe how a metric is computed from the measure's arrays. The description becomes a part of the protocol.
 
-        The description is plain data. It names the statistic, the variant and the bin of the metric. It omits the
-        variant or the bin if the metric's name has none.
+        The description is plain data. It has the statistic with its settings, and the variant and the bin of the metric
+        if the metric's name has them. It also names a reference set that does not consist of the items' true images,
+        and the share of the items that is used, if this share is below 1.
         """
         name = MetricName.parse(metric)
         found = dict(STATISTICS["mean"])

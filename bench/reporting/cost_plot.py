@@ -44,7 +44,7 @@ class Point:
     """Vertical position at which the line of the standard error starts, below the point; None without an error."""
     high: float | None
     number_y: float
-    """Vertical position of the printed number, chosen so that it overlaps no other number."""
+    """Vertical position of the printed number; see `_spaced`."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Costs:
     lines: tuple[CostLine, ...]
     plots: tuple[Plot, ...]
     sampling: str
-    """Sentence that says how long the sampling of one image takes."""
+    """Sentence that says how long the sampling of one image took, or that this run sampled nothing."""
 
 
 @dataclass(frozen=True)
@@ -190,10 +190,10 @@ def _plot(
 
 
 def _spaced(points: Sequence[Point]) -> list[Point]:
-    """Move the printed numbers of close points apart vertically, so that no two numbers overlap.
+    """Move the printed numbers of close points apart vertically, so that they do not overlap.
 
-    In the upper half of the plot, numbers are moved down, and in the lower half, numbers are moved up. The points
-    themselves are not moved.
+    In the upper half of the plot, numbers are moved down, and in the lower half, numbers are moved up. Two numbers of
+    different halves can still overlap. The points themselves are not moved.
 
     Returns:
         New points with the new positions of their numbers, in the order of the numbers.

@@ -38,7 +38,7 @@ INCH = 1.25
 COLOURS = 10
 """Number of colours that Matplotlib uses before it repeats them."""
 MARKS = "osD^v"
-"""Marks of points. Each mark is used for `COLOURS` rows, so that no two rows look alike."""
+"""Marks of points. Each mark is used for `COLOURS` rows, so that up to 50 rows all look different."""
 
 
 def draw_rows(

@@ -44,7 +44,10 @@ class Index:
     entries: Sequence[Entry]
     profile: str = ""
     first_line: str = ""
-    """Sentence that says with which numbers those of the runs can be compared; empty if it differs between runs."""
+    """Text that says how the numbers of the runs were made, or with which numbers they can be compared.
+
+    It is empty if it differs between runs.
+    """
     grids: Sequence[Grid] = ()
     grid_title: str = ""
     figure: str | None = None

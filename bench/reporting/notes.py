@@ -114,9 +114,10 @@ def notes(
 def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec) -> str:
     """Return a note on Pre_error.
 
-    The note says how the images are rounded before Pre_error is measured, and how large the floor of Pre_error is. If
-    Pre_error is a column of the table and the reference row was measured, the note also contains the reference row's
-    error divided by the floor. The table would show this ratio for a decoder whose only error is the floor.
+    The note says how the images are rounded before Pre_error is measured, how large the floor of Pre_error is, and
+    which pixels the ring contains. If Pre_error is a column of the table and the reference row was measured, the note
+    also contains the reference row's error divided by the floor. The table would show this ratio for a decoder whose
+    only error is the floor.
 
     Args:
         floor: mean squared error of values in [0, 1] that saving to 8 bits alone adds.
@@ -142,7 +143,11 @@ def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec
 
 
 def items_note(items: Items, summary: Summary) -> str:
-    """Return a note on the items (number, sources, resolution and features) and on pictures that were left out."""
+    """Return a note on the items and on the pictures and other files that were left out.
+
+    Of the items, the note states their number, sources, resolution and subset, the number of feature dimensions and
+    true images if there are features, and the number of masks with grey pixels if there are any.
+    """
     manifest, side = items.manifest, items.manifest["resolution"]
     features = [values for values in summary.scored.truth.values() if values.ndim == 2]
     parts = [f"{len(items)} items of {len(set(items.sources))} sources at {side}×{side}, {manifest['subset']} subset"]

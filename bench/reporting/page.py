@@ -34,7 +34,7 @@ from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_JUDGED, NOT_TE
 __all__ = ["LIMIT", "Page", "first_line", "kind_of", "report_page", "template", "verdict_counts", "write_report"]
 
 LIMIT = 15_000_000
-"""Largest size of a page in bytes."""
+"""Size of a page in bytes above which the page shows fewer items of its gallery."""
 LISTED = 20
 """Largest number of names in each list of the page: dropped items, items that could not be read, and left-out files.
 
@@ -52,7 +52,7 @@ class Page:
     profile: str
     """Subtitle of the page: the profile, such as `profile mini`, or the sizes of the decoders."""
     first_line: str
-    """Sentence that says with which other numbers the numbers of the page can be compared."""
+    """Text that says how the numbers of the page were made, or with which other numbers they can be compared."""
     facts: Mapping[str, Any]
     """Content of `run.json`."""
     table: Table | None = None

@@ -1,1 +1,4 @@
-"""Writes miniature data sets of drawn scenes and a few photographs. Folders and files are named as in the real ones."""
+"""Writes miniature data sets of drawn scenes, drawn textures and crops of photographs.
+
+Folders and files are named as in the real data sets.
+"""

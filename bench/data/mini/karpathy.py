@@ -23,7 +23,7 @@ __all__ = ["VERSION", "write_karpathy"]
 VERSION = 1
 """Version of the rules. It is raised when the same arguments would give other pictures or captions."""
 OTHER_EVERY = 8
-"""Number of images of `val` after which one image of `train` and one image of `test` are listed."""
+"""Number of images of `val` in a group. Before each group, one image of `train` and one image of `test` are listed."""
 
 
 def write_karpathy(parent: str | Path, split: str, *, images: int, seed: int = 0) -> Path:
