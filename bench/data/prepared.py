@@ -441,8 +441,8 @@ def _files(picture: Picture) -> list[Path]:
 def _description(picture: Picture, contents: Mapping[Path, str], *, drawn: bool) -> list[Any]:
     """Return the values that determine an item, as plain data for the key of the prepared items.
 
-    They are the texts, the flag `reference`, the mask values, the hashes of the files, and the paths of files that a
-    run reads again later.
+    They are the id, the source, the caption, the flag `reference`, the mask values, the hashes of the files, and the
+    paths of files that a run reads again later.
 
     Args:
         picture: files and texts of the item.

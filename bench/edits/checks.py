@@ -53,12 +53,12 @@ class Check:
     """The finding of one check: a property of the pictures that changes the meaning of their scores."""
 
     kind: str
-    """Kind of the fact: `identical`, `pasted`, `inverted`, `soft`, `whole`, `empty`, `moved`, `size`, `jpeg`,
+    """Kind of the finding: `identical`, `pasted`, `inverted`, `soft`, `whole`, `empty`, `moved`, `size`, `jpeg`,
     `duplicate` or `same`."""
     editor: str
-    """Name of the editor; empty if the fact concerns the truth, the masks or several editors."""
+    """Name of the editor; empty if the finding concerns the truth, the masks or several editors."""
     text: str
-    """The fact and its numbers in one sentence."""
+    """The finding and its numbers in one sentence."""
 
     def __str__(self) -> str:
         return self.text

@@ -25,7 +25,7 @@ __all__ = ["FEWEST_EFFECTIVE", "Spread", "standard_error", "variance_shares"]
 
 Array = npt.NDArray[np.float64]
 FEWEST_EFFECTIVE = 5.0
-"""Smallest number of effective sources for a verdict. If there are fewer, a few sources alone decide the number."""
+"""Smallest number of effective sources for a verdict. If there are fewer, a few sources alone decide the estimate."""
 
 
 @dataclass(frozen=True)
