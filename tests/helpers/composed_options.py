@@ -69,22 +69,24 @@ def check_equal_parts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     always raised anew.
     """
     check = compose._merged_with_schema
+    schema = pickle.dumps(OmegaConf.structured(ComposedConfig))
     kept: dict[bytes, bytes] = {}
 
-    def part_of(name: str, value: Any) -> Any:
-        paths: dict[str, int] = {}
-        key = without_paths((name, value), paths)
-        if key not in kept:
-            part = merge_one(name, value)
-            part._set_parent(None)
-            kept[key] = without_paths(part, paths)
-        return with_paths(kept[key], paths)
-
     def check_parts(plain: Any) -> Any:
+        paths: dict[str, int] = {}
         try:
-            merged = OmegaConf.structured(ComposedConfig)
-            for name, value in plain.items():
-                part = part_of(name, value)
+            keys = {name: without_paths((name, value), paths) for name, value in plain.items()}
+            unknown = {name: plain[name] for name, key in keys.items() if key not in kept}
+            if unknown:
+                checked = pickle.loads(schema)
+                checked.merge_with(OmegaConf.create(unknown))
+                for name in unknown:
+                    part = checked._get_node(name)
+                    part._set_parent(None)
+                    kept[keys[name]] = without_paths(part, paths)
+            merged = pickle.loads(schema)
+            for name, key in keys.items():
+                part = with_paths(kept[key], paths)
                 part._set_parent(merged)
                 merged._content[name] = part
         except Exception:
@@ -92,11 +94,6 @@ def check_equal_parts_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return merged
 
     monkeypatch.setattr(compose, "_merged_with_schema", check_parts)
-
-
-def merge_one(name: str, value: Any) -> Any:
-    """Return the node of one key at the top of a configuration, after a merge of its value with the schema."""
-    return OmegaConf.merge(OmegaConf.structured(ComposedConfig), OmegaConf.create({name: value}))._get_node(name)
 
 
 def without_paths(value: Any, paths: dict[str, int]) -> bytes:
