@@ -25,10 +25,10 @@ from bench.experiments.run import run
 pytestmark = [pytest.mark.blackbox, pytest.mark.usefixtures("empty_folder")]
 
 TABLE = "experiment=table2_inpaint_imagenet"
+ELSEWHERE = ("experiment", "row", "table", "training", "vae")
+"""Groups whose options other tests compose: experiments with their tables, rows, recipes and autoencoders."""
 OPTIONS = sorted(
-    (path.parent.name, path.stem)
-    for path in conf_dir().glob("*/*.yaml")
-    if path.parent.name not in ("experiment", "row", "vae")  # tests/config/test_vaes.py composes the autoencoders
+    (path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml") if path.parent.name not in ELSEWHERE
 )
 ROWS = sorted(path.stem for path in conf_dir().glob("row/*.yaml"))
 
