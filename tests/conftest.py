@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import bench
 from bench.runtime import progress
+from tests.helpers.composed_options import check_equal_parts_once, merge_equal_options_once
 from tests.helpers.drawn_data import copied_data, shared_folder
 from tests.helpers.kinds import without_one_kind
 from tests.helpers.parsed_texts import parse_equal_texts_once
@@ -34,9 +35,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def quickly_composed_configurations() -> Iterator[None]:
-    """Parse equal texts of configurations only once."""
+    """Parse equal texts, merge equal files of options and check equal parts of configurations only once."""
     with pytest.MonkeyPatch.context() as patch:
         parse_equal_texts_once(patch)
+        merge_equal_options_once(patch)
+        check_equal_parts_once(patch)
         yield
 
 

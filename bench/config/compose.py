@@ -163,8 +163,7 @@ def typed(composed: DictConfig) -> tuple[ComposedConfig, dict[str, Any]]:
     """
     try:
         # Convert to plain data first, so that keys added with `+` are checked against the schema as well.
-        plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True))
-        merged = OmegaConf.merge(OmegaConf.structured(ComposedConfig), plain)
+        merged = _merged_with_schema(OmegaConf.to_container(composed, resolve=True))
         resolved = OmegaConf.to_container(merged, throw_on_missing=True)
         config = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, RecursionError) as error:
@@ -179,6 +178,10 @@ def typed(composed: DictConfig) -> tuple[ComposedConfig, dict[str, Any]]:
     _refuse_unwritable_numbers(resolved)
     _validate(config)
     return config, typing.cast(dict[str, Any], resolved)
+
+
+def _merged_with_schema(plain: Any) -> Any:
+    return OmegaConf.merge(OmegaConf.structured(ComposedConfig), OmegaConf.create(plain))
 
 
 def checked(overrides: list[str]) -> tuple[ComposedConfig, dict[str, Any]]:

@@ -18,17 +18,17 @@ from bench.config.compose import changing, checked, compose_config, conf_dir, ex
 from bench.config.instantiate import check_targets
 from bench.config.kinds import kind_of
 from bench.config.references import references, values_below
-from bench.config.schema import STAGES
+from bench.config.schema import STAGES, ComposedConfig
 from bench.errors import BadInputError, TerminatedError
 from bench.experiments.run import run
 
 pytestmark = [pytest.mark.blackbox, pytest.mark.usefixtures("empty_folder")]
 
 TABLE = "experiment=table2_inpaint_imagenet"
+ELSEWHERE = ("experiment", "row", "table", "training", "vae")
+"""Groups whose options other tests compose: experiments with their tables, rows, recipes and autoencoders."""
 OPTIONS = sorted(
-    (path.parent.name, path.stem)
-    for path in conf_dir().glob("*/*.yaml")
-    if path.parent.name not in ("experiment", "row")
+    (path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml") if path.parent.name not in ELSEWHERE
 )
 ROWS = sorted(path.stem for path in conf_dir().glob("row/*.yaml"))
 
@@ -54,8 +54,6 @@ def option(group: str, name: str) -> list[str]:
         return ["baseline=predictions", "baseline.root=pictures"]
     if group == "metrics" and name == "score":
         return ["profile=paper", "metrics=score"]
-    if group == "vae" and name == "own":
-        return ["vae=[own]", "vaes.own.path=DIR"]
     if group == "metrics":
         return [f"profile={name}"]  # whose own they are
     return [f"{group}={name}"]
@@ -107,6 +105,18 @@ def test_no_key_refers_to_another_row_so_that_every_row_composes_alone(with_all_
     assert ("rows.large_mask.method.decoder.path", "profile.decoders.large") in read
     of_rows = {(leaf, key) for leaf, key in read if key.partition(".")[0] == "rows"}
     assert {(leaf, key) for leaf, key in of_rows if leaf.split(".")[:2] != key.split(".")[:2]} == set()
+
+
+def test_a_part_that_was_checked_before_is_checked_alike_with_other_paths(tmp_path: Path) -> None:
+    """The tests remember checked parts of configurations, which must not differ from parts that are checked anew."""
+    for name in ("first", "second"):
+        composed = compose_config([TABLE, f"out={tmp_path / name}", f"paths.store={tmp_path / name / 'store'}"])
+        plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True))
+        whole = OmegaConf.merge(OmegaConf.structured(ComposedConfig), plain)
+        config, resolved = typed(composed)
+        assert config == OmegaConf.to_object(whole)
+        assert resolved == OmegaConf.to_container(whole)
+        assert config.out == str(tmp_path / name)
 
 
 def test_a_successful_check_reports_it_and_writes_only_its_estimate(

@@ -230,9 +230,9 @@ def test_square_pictures_are_not_changed_by_squashing_and_the_table_says_so(fold
 
 
 @pytest.mark.blackbox
-def test_a_reference_set_without_a_difference_is_left_out_with_a_note(tmp_path: Path) -> None:
+def test_a_reference_set_without_a_difference_is_left_out_with_a_note(folder: Path) -> None:
     words_without = ["dataset.other_split=null", "stage=tabulate", "table.columns=[fid]", "table.beside=[]"]
-    bench.run([word for word in words("sensitivity", tmp_path, "out", *words_without) if "places_other" not in word])
-    text = (tmp_path / "out" / "table.md").read_text()
+    bench.run([word for word in words("sensitivity", folder, "without", *words_without) if "places_other" not in word])
+    text = (folder / "without" / "table.md").read_text()
     assert "“reference from another split” is not measured" in text
-    assert "other_split" not in {row["choice"] for row in read(tmp_path / "out" / "results.json")["rows"]}
+    assert "other_split" not in {row["choice"] for row in read(folder / "without" / "results.json")["rows"]}

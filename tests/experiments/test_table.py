@@ -459,15 +459,11 @@ def pictures_of(out: Path) -> list[str]:
     return re.findall('data:image/webp;base64,[^"]+', (out / "report.html").read_text())
 
 
-@pytest.mark.parametrize("damage", ["removed", "cut"])
-def test_a_damaged_drawing_is_drawn_again(store: Path, first: Path, tmp_path: Path, damage: str) -> None:
+def test_damaged_drawings_are_drawn_again(store: Path, first: Path, tmp_path: Path) -> None:
     kept = sorted((store / "drawings").rglob("*.safetensors"))
-    assert len(kept) == 2
-    for path in kept:
-        if damage == "removed":
-            path.unlink()
-        else:
-            path.write_bytes(path.read_bytes()[:-9])
+    removed, cut = kept
+    removed.unlink()
+    cut.write_bytes(cut.read_bytes()[:-9])
     bench.run(few(store, tmp_path / "again", "stage=report", "profile.fid_minimum=4"))
     assert figures_of(tmp_path / "again") == figures_of(first)
     assert pictures_of(tmp_path / "again") == pictures_of(first) != []

@@ -5,6 +5,7 @@ import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ def generator(folder: Path, **options: Any) -> PipelineGenerator:
     return PipelineGenerator(str(folder), "a tree", **settings)
 
 
+@pytest.fixture(scope="module")
+def shared(editors: dict[str, Path]) -> Callable[..., PipelineGenerator]:
+    """Return a function that loads a generator once for all tests that only sample, encode or decode with it."""
+    return cache(lambda name, **options: generator(editors[name], **options))
+
+
 def run_diffusers(folder: Path, items: list[Item], *, output: str, image: Tensor | None = None, **options: Any) -> Any:
     """Run the pipeline in a folder by diffusers alone, with the noise of the items for the seed 0."""
     name = json.loads((folder / "model_index.json").read_text())["_class_name"]
@@ -90,9 +97,11 @@ def nan_weights(part: Path) -> None:
 
 @pytest.mark.reference
 @pytest.mark.parametrize("name", NAMES)
-def test_latents_equal_those_of_diffusers(editors: dict[str, Path], name: str) -> None:
+def test_latents_equal_those_of_diffusers(
+    editors: dict[str, Path], shared: Callable[..., PipelineGenerator], name: str
+) -> None:
     items = tiny.items()
-    latents = generator(editors[name]).sample(items, 0)
+    latents = shared(name).sample(items, 0)
     assert latents.shape == (3, CHANNELS[name], SIDE, SIDE)
     assert latents.dtype == torch.float32
     expected = run_diffusers(editors[name], items, output="latent")
@@ -101,21 +110,25 @@ def test_latents_equal_those_of_diffusers(editors: dict[str, Path], name: str) -
 
 @pytest.mark.reference
 @pytest.mark.parametrize("name", NAMES)
-def test_a_smaller_strength_starts_from_the_known_pixels(editors: dict[str, Path], name: str) -> None:
+def test_a_smaller_strength_starts_from_the_known_pixels(
+    editors: dict[str, Path], shared: Callable[..., PipelineGenerator], name: str
+) -> None:
     items = tiny.items(2)
-    latents = generator(editors[name], strength=0.5, steps=4).sample(items, 0)
+    latents = shared(name, strength=0.5, steps=4).sample(items, 0)
     hidden = torch.where(mask_batch(items) > 0, 0.5, image_batch(items) / 255)
     options = {"strength": 0.5, "num_inference_steps": 4}
     expected = run_diffusers(editors[name], items, output="latent", image=hidden, **options)
     torch.testing.assert_close(latents, expected, rtol=0, atol=1e-6)
-    assert not torch.allclose(latents, generator(editors[name], steps=4).sample(items, 0), atol=0.01)
+    assert not torch.allclose(latents, shared(name, steps=4).sample(items, 0), atol=0.01)
 
 
 @pytest.mark.property
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("strength", [1.0, 0.6])
-def test_pixels_of_the_hole_do_not_change_latents(editors: dict[str, Path], name: str, strength: float) -> None:
-    made, (item, *_) = generator(editors[name], strength=strength), tiny.items()
+def test_pixels_of_the_hole_do_not_change_latents(
+    shared: Callable[..., PipelineGenerator], name: str, strength: float
+) -> None:
+    made, (item, *_) = shared(name, strength=strength), tiny.items()
     image = item.image.copy()
     image[item.mask == 1] = 7
     assert torch.equal(made.sample([replace(item, image=image)], 0), made.sample([item], 0))
@@ -126,8 +139,10 @@ def test_pixels_of_the_hole_do_not_change_latents(editors: dict[str, Path], name
 @pytest.mark.property
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("strength", [1.0, 0.6])
-def test_latents_do_not_depend_on_the_batch(editors: dict[str, Path], name: str, strength: float) -> None:
-    made, items = generator(editors[name], strength=strength), tiny.items()
+def test_latents_do_not_depend_on_the_batch(
+    shared: Callable[..., PipelineGenerator], name: str, strength: float
+) -> None:
+    made, items = shared(name, strength=strength), tiny.items()
     together = made.sample(items, 0)
     apart = torch.cat([made.sample(items[2:], 0), made.sample(items[:1], 0), made.sample(items[1:2], 0)])
     torch.testing.assert_close(together[[2, 0, 1]], apart, rtol=0, atol=1e-4)  # convolutions of other batch sizes
@@ -169,8 +184,10 @@ def test_half_precision_changes_latents_little(editors: dict[str, Path], name: s
 
 @pytest.mark.reference
 @pytest.mark.parametrize("name", NAMES)
-def test_the_vanilla_decoder_makes_the_picture_of_the_pipeline(editors: dict[str, Path], name: str) -> None:
-    made, items = generator(editors[name]), tiny.items(2)
+def test_the_vanilla_decoder_makes_the_picture_of_the_pipeline(
+    editors: dict[str, Path], shared: Callable[..., PipelineGenerator], name: str
+) -> None:
+    made, items = shared(name), tiny.items(2)
     image = decoded(load_decoder(editors[name] / "vae"), made, made.sample(items, 0), items, shown=False)
     expected = run_diffusers(editors[name], items, output="pt")
     torch.testing.assert_close((image / 2 + 0.5).clamp(0, 1), expected, rtol=0, atol=1e-5)  # other kernels
@@ -179,8 +196,10 @@ def test_the_vanilla_decoder_makes_the_picture_of_the_pipeline(editors: dict[str
 
 @pytest.mark.reference
 @pytest.mark.parametrize("name", NAMES)
-def test_encoded_images_have_the_scale_of_the_pipeline(editors: dict[str, Path], name: str) -> None:
-    made, items = generator(editors[name]), tiny.items(2)
+def test_encoded_images_have_the_scale_of_the_pipeline(
+    editors: dict[str, Path], shared: Callable[..., PipelineGenerator], name: str
+) -> None:
+    made, items = shared(name), tiny.items(2)
     network = diffusers.AutoencoderKL.from_pretrained(editors[name] / "vae", local_files_only=True)
     image = float_images(image_batch(items))
     with torch.no_grad():
@@ -197,9 +216,9 @@ def test_encoded_images_have_the_scale_of_the_pipeline(editors: dict[str, Path],
 @pytest.mark.blackbox
 @pytest.mark.parametrize("name", NAMES)
 def test_an_asymmetric_decoder_of_the_space_decodes_the_latents(
-    editors: dict[str, Path], name: str, tmp_path: Path
+    shared: Callable[..., PipelineGenerator], name: str, tmp_path: Path
 ) -> None:
-    made, items = generator(editors[name]), tiny.items(2)
+    made, items = shared(name), tiny.items(2)
     torch.manual_seed(0)
     config = DecoderConfig(channels=(8, 8, 8), layers=1, groups=4, latent_channels=CHANNELS[name])
     save_decoder(Decoder(config), tmp_path / "base")
@@ -302,10 +321,10 @@ def test_a_value_out_of_its_range_is_refused(editors: dict[str, Path], options: 
 
 
 @pytest.mark.blackbox
-def test_images_that_the_pipeline_would_resize_are_refused(editors: dict[str, Path]) -> None:
+def test_images_that_the_pipeline_would_resize_are_refused(shared: Callable[..., PipelineGenerator]) -> None:
     item = tiny.items(1)[0]
     cut = replace(item, image=item.image[:28, :28], mask=item.mask[:28, :28])
-    made = generator(editors[FLUX])
+    made = shared(FLUX)
     with pytest.raises(BadInputError, match=r"^profile\.resolution: expected a multiple of 8 .*, found items of 28×28"):
         made.sample([cut], 0)
 

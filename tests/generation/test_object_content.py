@@ -171,27 +171,58 @@ try:
 except UnidentifiableError as error:
     print("none:", error)
 """
+FORKED = """
+import os, runpy, sys
+import bench.generation.object_content  # each copy of this process has torch already
+
+for number in range({copies}):
+    if os.fork() == 0:
+        os.chdir(str(number))
+        sys.path.insert(0, os.getcwd())
+        runpy.run_path("script.py", run_name="__main__")
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
+"""Program that runs the script of several folders one after another, each in a process of its own."""
 
 
-def hash_in_script(folder: Path, number: int, helper: int, *, typed: bool = False) -> str:
+def write_script(folder: Path, number: int, helper: int) -> str:
+    """Write a script and the module that it imports, and return the text of the script."""
+    folder.mkdir(exist_ok=True)
     (folder / "helper.py").write_text(f"factor = {helper}\n")
     text = SCRIPT.format(number=number)
     (folder / "script.py").write_text(text)
-    command = [sys.executable, *(["-c", text] if typed else ["script.py"])]
-    path = f"{folder}:{Path(__file__).parents[2]}"
+    return text
+
+
+def printed(folder: Path, *words: str) -> list[str]:
+    """Run Python in a folder, and return the lines that it prints."""
     done = subprocess.run(
-        command, cwd=folder, env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True, check=True
+        [sys.executable, *words],
+        cwd=folder,
+        env={"PYTHONPATH": f"{folder}:{Path(__file__).parents[2]}", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    return done.stdout.strip()
+    return done.stdout.splitlines()
 
 
 def test_a_class_of_the_main_script_is_identified_by_the_script_and_its_imports(tmp_path: Path) -> None:
-    first = hash_in_script(tmp_path, 1, 1)
+    scripts = [(1, 1), (2, 1), (1, 2), (1, 1)]
+    for place, (number, helper) in enumerate(scripts):
+        write_script(tmp_path / str(place), number, helper)
+    first, *others, again = printed(tmp_path, "-c", FORKED.format(copies=len(scripts)))
     assert len(first) == 64
-    assert hash_in_script(tmp_path, 1, 1) == first
-    assert hash_in_script(tmp_path, 2, 1) != first
-    assert hash_in_script(tmp_path, 1, 2) != first
-    assert hash_in_script(tmp_path, 1, 1, typed=True) == "none: the object has code that is in no file: __main__.Mine"
+    assert again == first
+    assert len({first, *others}) == 3
+    assert printed(tmp_path / "0", "script.py") == [first]
+
+
+def test_a_class_of_a_typed_program_has_no_hash(tmp_path: Path) -> None:
+    text = write_script(tmp_path, 1, 1)
+    assert printed(tmp_path, "-c", text) == ["none: the object has code that is in no file: __main__.Mine"]
 
 
 def test_the_name_is_that_of_the_class_or_function() -> None:

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from bench.config.compose import compose_config, typed
 from bench.results.explain import explain, main
 from bench.results.run_files import file_seals, sealed
+from bench.runtime.strict_json import read_json
 from tests.helpers.imports import HEAVY, loaded_with
 
 pytestmark = pytest.mark.blackbox
@@ -89,7 +91,10 @@ def test_a_folder_without_records_and_manifest_is_explained_in_part() -> None:
     assert found["manifest"] == read("results.json")["manifest"]
 
 
-def test_every_number_of_every_report_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_number_of_every_report_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.results.explain.read_json", cache(read_json))  # each file is read once for all numbers
     count = 0
     for folder in sorted(REPORTS.glob("table*")):
         for line in read("results.json", folder)["rows"]:
