@@ -29,6 +29,8 @@ SETS: Mapping[str, tuple[str, str]] = {
 """For each set of measures that a caller may name: the option of the group `metrics`, and the profile of its paths."""
 METRICS_OF: Mapping[str, tuple[str, ...]] = {
     "lpips": ("lpips",),
+    "dists": ("dists",),
+    "dists_known": ("dists_known",),
     "clip": ("clip_score",),
     "prompt": ("clip_prompt",),
 }
