@@ -74,6 +74,7 @@ def test_dinov2_equals_timms(side: int, dinov2: Weights, within: Within) -> None
     model.load_state_dict(checkpoint_filter_fn(resized(dinov2, side), model))
     x = normalised(random_images(2, side, side))
     found = DINOv2Network(dinov2, width=WIDTH, blocks=BLOCKS, side=side)(x)
+    assert (found[0] - found[1]).abs().max() > 1e-3 * found.abs().max()
     within(f"features of DINOv2, {side} pixels", "timm", found, model(x), 1e-5)
 
 
@@ -308,4 +309,4 @@ def test_dists_of_larger_images_equals_the_authors_preparation(
     within(what, "the authors' preparation", found["reduced"], reduced, 1e-4)
     whole = reference(image.double() / 255, truth.double() / 255)
     within(f"DISTS, {size[0]}×{size[1]}, own size", "torchmetrics in float64", found["own size"], whole, 1e-4)
-    apart(what, "torchmetrics at the own size", found["reduced"], whole, 1e-2)
+    apart(what, "torchmetrics at the own size", found["reduced"], whole, 5e-3)
