@@ -90,5 +90,9 @@ class Paths:
     """Weights of AlexNet, one of the two networks on which LPIPS can be computed."""
     clip: str = MISSING
     """Weights of CLIP ViT-B/32."""
+    clip_336: str = MISSING
+    """Weights of CLIP ViT-L/14 for images of 336×336 pixels, for CMMD."""
+    dinov2: str = MISSING
+    """Weights of DINOv2 ViT-L/14, for FD-DINOv2."""
     assets: str = str(Path(__file__).parents[1] / "assets")
     """Folder of the files that are part of this project's package, such as the mini profile's weights."""

@@ -303,7 +303,8 @@ class MeasureSpec:
     set_metrics: dict[str, str] = field(default_factory=dict)
     """For each metric of a whole set of images: the name of the measure's array from which the metric is computed.
 
-    The beginning of the metric's name chooses the statistic: `fid`, `kid` or `inception_score`, as in `fid_mine`.
+    The beginning of the metric's name chooses the statistic: `fid`, `fd`, `kid`, `cmmd`,
+    `cmmd_unbiased` or `inception_score`, as in `fid_mine`.
     """
     tasks: list[str] = field(default_factory=list)
     """Names of tasks whose tables use this measure even if `metrics.tasks` does not list it for the task."""

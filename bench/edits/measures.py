@@ -30,6 +30,8 @@ SETS: Mapping[str, tuple[str, str]] = {
 the group `profile`, which names the files of the networks."""
 METRICS_OF: Mapping[str, tuple[str, ...]] = {
     "lpips": ("lpips",),
+    "dists": ("dists",),
+    "dists_known": ("dists_known",),
     "clip": ("clip_score",),
     "prompt": ("clip_prompt",),
 }

@@ -22,12 +22,13 @@ __all__ = ["PROFILE", "compact_table", "differences_of", "missing_values", "numb
 
 PROFILE = "score"
 """Name that stands in the place of a profile's name in the files of a scoring."""
-OF_SETS = ("fid", "kid", "inception_score")
+OF_SETS = ("fid", "kid", "inception_score", "fd_dinov2", "cmmd", "cmmd_unbiased")
 """Metrics of a whole set of pictures, which need a minimum number of pictures."""
-COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "clip_score", "clip_prompt", "fid", "kid", "inception_score")
+COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "dists", "clip_score", "clip_prompt", "fid", "kid", "inception_score",
+           "fd_dinov2", "cmmd")  # fmt: skip
 """Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
-          "border_step", "border_excess")  # fmt: skip
+          "dists_known", "cmmd_unbiased", "border_step", "border_excess")  # fmt: skip
 """Metrics that are shown below the main table, as far as they are measured."""
 
 

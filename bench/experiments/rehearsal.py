@@ -28,7 +28,7 @@ from bench.experiments.run import experiment_of
 from bench.rehearsal.attempts import Ended, in_process, in_subprocess
 from bench.rehearsal.files import Place, write_asset, write_profile
 from bench.rehearsal.sizes import SIZES
-from bench.rehearsal.steps import FORECAST, LAYERS, Step, chosen_parts, chosen_tables, steps_of
+from bench.rehearsal.steps import FORECAST, LAYERS, REQUESTED, Step, chosen_parts, chosen_tables, steps_of
 from bench.results.out_folder import STARTED, open_out, writing_into
 from bench.results.run_folder import RUN, Results
 from bench.results.stamps import RESULTS
@@ -295,6 +295,8 @@ def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> 
     measured = [name for name in tables if name not in LAYERS]
     wanted = [[f"experiment={name}", *(["baseline=native"] if name.startswith("table1_") else [])] for name in measured]
     parts = chosen_parts(config.rehearsal)
+    if "requested" in parts and "table2_inpaint_imagenet" in measured:
+        wanted.append(["experiment=table2_inpaint_imagenet", *REQUESTED])
     if "training" in parts:
         wanted.append(["experiment=train_decoder", "training=paper_base"])
     if "sweep" in parts:

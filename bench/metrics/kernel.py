@@ -16,7 +16,7 @@ also unbiased.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,25 @@ import numpy.typing as npt
 from bench.metrics.features import Features
 from bench.metrics.uncertainty import Chosen, Estimate, parts
 
-__all__ = ["MOST", "kernel_distance", "kernel_estimate", "kernel_estimate_by_parts"]
+__all__ = ["MOST", "Kernel", "cubic_kernel", "kernel_distance", "kernel_estimate", "kernel_estimate_by_parts"]
 
 Array = npt.NDArray[np.float64]
+Kernel = Callable[[Array, Array], Array]
+"""Function that returns the kernels N×M of features N×d and M×d."""
 Counts = npt.NDArray[np.int_]
 
 MOST = 3000
 """Largest number of items for which all pairs are computed at once; more items are divided into parts."""
+
+
+def cubic_kernel(x: Array, y: Array) -> Array:
+    """Return KID's kernels N×M of features N×d and M×d."""
+    values: Array = x @ y.T
+    values /= x.shape[1]
+    values += 1
+    squares = np.square(values)
+    values *= squares
+    return values
 
 
 def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
@@ -49,10 +61,12 @@ def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     first, second = _features("a", a), _features("b", b)
     if first.shape[1] != second.shape[1]:
         raise ValueError(f"features have different dimensions: a has {first.shape[1]}, b has {second.shape[1]}")
-    return _mean_of_pairs(first) + _mean_of_pairs(second) - 2 * float(_kernel(first, second).mean())
+    return _mean_of_pairs(first) + _mean_of_pairs(second) - 2 * float(cubic_kernel(first, second).mean())
 
 
-def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] | None = None) -> Estimate:
+def kernel_estimate(
+    a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] | None = None, kernel: Kernel = cubic_kernel
+) -> Estimate:
     """Estimate the squared MMD between images and true images of the same items, with the influence of each item.
 
     The influences come from a jackknife that leaves out one source at a time. The influences of a source's items add up
@@ -63,6 +77,7 @@ def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] |
         a: features N×d of the images.
         b: features N×d of the true images, in the same order.
         sources: source of each item; None if every item is its own source.
+        kernel: kernel of the discrepancy; by default KID's.
 
     Raises:
         ValueError: a feature or a shape is invalid as in `kernel_distance`, the two shapes differ, or all items have
@@ -76,7 +91,7 @@ def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] |
     )
     if len(sizes) < 2:
         raise ValueError(f"paired sets must have items of at least two sources: found {count} items of one source")
-    sums, others = _sums_over_other_sources(first, second, group), count - sizes[group]
+    sums, others = _sums_over_other_sources(first, second, group, kernel), count - sizes[group]
     pairs = int(others.sum())
     value = float(sums.sum()) / pairs
     return Estimate(value, _left_out(sums - value * others, pairs - 2 * (sizes * (count - sizes))[group], group, sizes))
@@ -101,7 +116,7 @@ def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -
     return influence
 
 
-def _sums_over_other_sources(x: Array, y: Array, group: Counts) -> Array:
+def _sums_over_other_sources(x: Array, y: Array, group: Counts, kernel: Kernel) -> Array:
     """Return, for each item i, the sum of the kernel terms over all items j whose source differs from the source of i.
 
     The term of a pair is k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(y_i, x_j).
@@ -110,18 +125,22 @@ def _sums_over_other_sources(x: Array, y: Array, group: Counts) -> Array:
         x: features N×d of the images.
         y: features N×d of the true images, in the same order.
         group: index of each item's source.
+        kernel: kernel of the discrepancy.
     """
     one_source = group[:, None] == group[None, :]
     sums = np.zeros(len(x))
     for first, second, sign in ((x, x, 0.5), (y, y, 0.5), (x, y, -1.0)):
-        kernel = _kernel(first, second)
-        kernel[one_source] = 0
-        sums += sign * (kernel.sum(0) + kernel.sum(1))
+        values = kernel(first, second)
+        values[one_source] = 0
+        sums += sign * (values.sum(0) + values.sum(1))
     return sums
 
 
 def kernel_estimate_by_parts(
-    a: npt.ArrayLike | Features, b: npt.ArrayLike | Features, sources: Sequence[str]
+    a: npt.ArrayLike | Features,
+    b: npt.ArrayLike | Features,
+    sources: Sequence[str],
+    kernel: Kernel = cubic_kernel,
 ) -> Estimate:
     """Estimate the squared MMD as `kernel_estimate` does, but with limited time and memory for many items.
 
@@ -134,6 +153,7 @@ def kernel_estimate_by_parts(
         a: features N×d of the images.
         b: features N×d of the true images, in the same order.
         sources: source of each item.
+        kernel: kernel of the discrepancy; by default KID's.
 
     Raises:
         ValueError: the input is invalid as in `kernel_estimate`.
@@ -143,7 +163,7 @@ def kernel_estimate_by_parts(
     names = np.asarray(sources)
     value, influence = 0.0, np.empty(len(first))
     for part in _divided(sources):
-        found = kernel_estimate(first[part].array(), second[part].array(), names[part].tolist())
+        found = kernel_estimate(first[part].array(), second[part].array(), names[part].tolist(), kernel)
         value += found.value * float(part.mean())
         influence[part] = found.influence
     return Estimate(value, influence)
@@ -172,16 +192,7 @@ def _features(name: str, features: npt.ArrayLike) -> Array:
     return x
 
 
-def _kernel(x: Array, y: Array) -> Array:
-    values: Array = x @ y.T
-    values /= x.shape[1]
-    values += 1
-    squares = np.square(values)
-    values *= squares
-    return values
-
-
 def _mean_of_pairs(x: Array) -> float:
     """Return the mean of the kernel over all pairs of two different feature vectors of the set `x`, N×d."""
-    kernel = _kernel(x, x)
+    kernel = cubic_kernel(x, x)
     return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))

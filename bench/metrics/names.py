@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["HOLE_ONLY", "VARIANTS", "MetricName"]
+__all__ = ["COMPARING", "HOLE_ONLY", "VARIANTS", "MetricName"]
 
 HOLE_ONLY = "hole_only"
 """Name of the variant in which the true pixels replace the known pixels of each image."""
@@ -22,8 +22,11 @@ VARIANTS: Mapping[str, str] = {
     "saved_jpeg95": "truncated to 8 bits, written as JPEG of quality 95 with 4:2:0 subsampling, and read again",
 }
 """Variants of metrics by name. Each value describes how the measured images differ from the images that a row makes."""
-STATISTICS = ("fid", "kid", "inception_score")
-"""Statistics that are computed from the features of whole sets of images."""
+STATISTICS = ("fid", "fd", "kid", "cmmd_unbiased", "cmmd", "inception_score")
+"""Statistics that are computed from the features of whole sets of images. `fd` is the statistic of `fid`, for features
+of other networks than Inception. A statistic whose name begins with another one stands before that one."""
+COMPARING = ("fid", "fd", "kid", "cmmd_unbiased", "cmmd")
+"""Statistics that compare a row's features with those of a reference set."""
 PATTERN = re.compile(rf"(?P<metric>.*?)(_(?P<variant>{'|'.join(VARIANTS)}))?(_(?P<low>\d+)_(?P<high>\d+))?", re.DOTALL)
 
 

@@ -15,6 +15,7 @@ __all__ = ["RANGES", "never_negative", "out_of_range"]
 UNBOUNDED = (-math.inf, math.inf)
 RANGES: Mapping[str, tuple[float, float]] = {
     "kid": UNBOUNDED,
+    "cmmd_unbiased": UNBOUNDED,
     "psnr": UNBOUNDED,
     "border_excess": UNBOUNDED,
     "inception_score": (1.0, math.inf),
@@ -23,9 +24,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "ssim": (-1.0, 1.0),
     "ssim_known": (-1.0, 1.0),
 }
-"""Smallest and largest possible value of some metrics, by the metric. `kid` is an unbiased estimate and `border_excess`
-is a difference, so both can be negative. The two CLIP scores are 100 times a cosine."""
-NOT_NEGATIVE = ("fid", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
+"""Smallest and largest possible value of some metrics, by the metric. `kid` and `cmmd_unbiased` are unbiased estimates
+and `border_excess` is a difference, so these can be negative. The two CLIP scores are 100 times a cosine."""
+NOT_NEGATIVE = ("fid", "fd_", "cmmd", "dists", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
 """Beginnings of the names of distances, errors and counts. Such a metric cannot be negative."""
 ROUNDING = 1e-6
 """Tolerance for rounding errors, relative to the bound. For example, the Inception Score of equal pictures is 1, but a

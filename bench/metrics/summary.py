@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.bins import area_bin
+from bench.metrics.discrepancy import SCALE, DiscrepancyEstimate, discrepancy_estimate, gaussian_kernel
 from bench.metrics.extrapolation import COUNTS, Extrapolation, extrapolate
 from bench.metrics.features import Features
-from bench.metrics.frechet import frechet_estimate
+from bench.metrics.frechet import FrechetEstimate, frechet_estimate
 from bench.metrics.inception_score import inception_score
-from bench.metrics.kernel import MOST, kernel_estimate_by_parts
-from bench.metrics.names import HOLE_ONLY, VARIANTS, MetricName, with_variant
+from bench.metrics.kernel import MOST, Kernel, cubic_kernel, kernel_estimate_by_parts
+from bench.metrics.names import COMPARING, HOLE_ONLY, VARIANTS, MetricName, with_variant
 from bench.metrics.ranges import never_negative
 from bench.metrics.scores import Scored
 from bench.metrics.spread import Spread, variance_shares
@@ -41,6 +42,8 @@ from bench.runtime.not_available import NotAvailable
 __all__ = ["EXACT", "UNBOUNDED", "Found", "Measurement", "Summary"]
 
 Array = npt.NDArray[Any]
+Distance = Callable[[Features, Features], FrechetEstimate | DiscrepancyEstimate]
+"""Function that computes a distance between two sets of features, and the influence of each feature vector on it."""
 
 UNBOUNDED = "the interval of the divisor contains 0, so the ratio has no bounded interval"
 EXACT = NotAvailable("exact")
@@ -55,8 +58,16 @@ SPLITS = 10
 STATISTICS: Mapping[str, Mapping[str, Any]] = {
     "mean": {"statistic": "mean over items"},
     "fid": {"statistic": "Fréchet distance to the true images, covariances by N - 1"},
+    "fd": {"statistic": "Fréchet distance to the true images, covariances by N - 1"},
     "kid": {
         "statistic": "squared maximum mean discrepancy, cubic kernel, unbiased",
+        "all pairs of two sources among": MOST,
+    },
+    "cmmd": {
+        "statistic": "1000 times the squared maximum mean discrepancy, Gaussian kernel of deviation 10, all pairs"
+    },
+    "cmmd_unbiased": {
+        "statistic": "1000 times the squared maximum mean discrepancy, Gaussian kernel of deviation 10, unbiased",
         "all pairs of two sources among": MOST,
     },
     "inception_score": {"statistic": "Inception Score", "splits": SPLITS, "shuffled by": "RandomState(2020)"},
@@ -230,7 +241,7 @@ class Summary:
         found = dict(STATISTICS["mean"])
         if name.metric in self.scored.sets:
             found = {**STATISTICS[name.statistic or "fid"], "fewest": self.fewest}
-        if self.scored.reference and name.statistic in ("fid", "kid"):
+        if self.scored.reference and name.statistic in COMPARING:
             found["reference"] = self.scored.reference
         if self.share < 1:
             found["share of the items"] = self.share
@@ -416,6 +427,10 @@ class Summary:
         sources = self._sources(inside)
         if name.statistic == "kid":
             return pairs.kernel(sources)
+        if name.statistic == "cmmd_unbiased":
+            return pairs.kernel(sources, gaussian_kernel, SCALE)
+        if name.statistic == "cmmd":
+            return pairs.plugged(discrepancy_estimate, np.ones(len(sources), np.bool_)), inside
         if pairs.fewest(sources, 2) < 2:
             return pairs.frechet(np.ones(len(sources), np.bool_)), inside
         return estimate_by_halves(pairs.frechet, sources), inside
@@ -491,33 +506,45 @@ class _Pairs:
         there[self.inside] = chosen
         return there
 
-    def kernel(self, sources: Sequence[str]) -> Found:
+    def kernel(self, sources: Sequence[str], kernel: Kernel = cubic_kernel, scale: float = 1.0) -> Found:
         """Return the kernel distance, or a `NotAvailable` with the reason why there is no distance.
 
         The interval of the distance is slightly too wide, because the influences come from a leave-one-out jackknife.
 
         Args:
             sources: source of each item in `inside`.
+            kernel: kernel of the distance.
+            scale: factor by which the distance is multiplied.
         """
         if len(set(sources)) < 2:
             return NotAvailable("all items are of one source, but this metric needs items of two sources")
         used = self.inside[self.places]
         if used.sum() != self.inside.sum():
             return NotAvailable("the reference set does not have one image for each item")
-        return kernel_estimate_by_parts(self.values[self.inside], self.truth[used], sources), self.inside
+        found = kernel_estimate_by_parts(self.values[self.inside], self.truth[used], sources, kernel)
+        return Estimate(scale * found.value, scale * found.influence), self.inside
 
     def frechet(self, chosen: Chosen) -> Estimate:
         """Return the Fréchet distance with its influences, computed from a subset of the items in `inside`.
+
+        Args:
+            chosen: a boolean for each item in `inside`, True if the item is in the subset.
+        """
+        return self.plugged(frechet_estimate, chosen)
+
+    def plugged(self, distance: Distance, chosen: Chosen) -> Estimate:
+        """Return a distance between the two sets with its influences, computed from a subset of the items in `inside`.
 
         An item influences the distance through its image in the row. If the item's true image is in the reference set,
         the item also influences the distance through the true image.
 
         Args:
+            distance: function that computes the distance and the influence of each feature vector.
             chosen: a boolean for each item in `inside`, True if the item is in the subset.
         """
         there = self._among_all(chosen)
         used = there[self.places]
-        estimate = frechet_estimate(self.values[there], self.truth[used])
+        estimate = distance(self.values[there], self.truth[used])
         influence = np.zeros(len(there))
         influence[there] = estimate.influence_a
         influence[self.places[used]] += estimate.influence_b * (there.sum() / used.sum())

@@ -15,7 +15,7 @@ from bench.metrics.networks.local_weights import is_program
 from bench.rehearsal import pictures
 from bench.rehearsal.baseline_networks import write_baseline
 from bench.rehearsal.decoders import DECODERS, write_decoder
-from bench.rehearsal.metric_networks import write_backbone, write_clip, write_inception
+from bench.rehearsal.metric_networks import write_backbone, write_clip, write_dinov2, write_inception
 from bench.rehearsal.pipelines import write_checkpoint, write_exemplar, write_text
 from bench.rehearsal.sizes import Sizes
 from bench.store import file_sha256
@@ -97,6 +97,8 @@ def write_asset(name: str, path: Path, sizes: Sizes) -> None:
         "vgg16": lambda: write_backbone(path, "vgg", classifier=sizes.classifier),
         "alexnet": lambda: write_backbone(path, "alex", classifier=sizes.classifier),
         "clip": lambda: write_clip(path),
+        "clip_336": lambda: write_clip(path, sizes.clip_336),
+        "dinov2": lambda: write_dinov2(path, **sizes.dinov2),
     }
     if name in DECODERS:
         write_decoder(name, path, sizes)
@@ -129,18 +131,25 @@ def write_profile(place: Place, assets: Mapping[str, Path], sizes: Sizes) -> Non
     _write(listed, facts)
     changed = {"name": REHEARSAL, "asset_list": str(listed), **sizes.profile}
     _write(place.conf / "profile" / f"{REHEARSAL}.yaml", {"defaults": ["paper", "_self_"], **changed})
-    _write(place.conf / "metrics" / f"{REHEARSAL}.yaml", {"defaults": ["paper", "_self_"], **_programs(assets, hashes)})
+    _write(
+        place.conf / "metrics" / f"{REHEARSAL}.yaml",
+        {"defaults": ["paper", "_self_"], **_networks(assets, hashes, sizes)},
+    )
 
 
-def _programs(assets: Mapping[str, Path], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Return settings of `metrics` with the SHA-256 of each TorchScript program that was written.
+def _networks(assets: Mapping[str, Path], hashes: Mapping[str, str], sizes: Sizes) -> dict[str, Any]:
+    """Return settings of `metrics` with the SHA-256 of each TorchScript program that was written, and with sizes.
 
     Without these settings, the harness would refuse the programs, because their SHA-256 differs from that of the real
-    files.
+    files, and also networks whose sizes are not the published ones.
     """
     measures: dict[str, Any] = {}
     if "clip" in assets:
         measures["clip"] = {"measure": {"encoder": {"sha256": hashes["clip"]}}}
+    if "clip_336" in assets:
+        measures["cmmd"] = {"measure": {"encoder": {"sha256": hashes["clip_336"], "model": sizes.clip_336}}}
+    if "dinov2" in assets:
+        measures["dinov2"] = {"measure": {"encoder": dict(sizes.dinov2)}}
     if "inception_clean" in assets and is_program(assets["inception_clean"]):
         measures["clean"] = {"measure": {"sha256": hashes["inception_clean"]}}
     return {"measures": measures} if measures else {}

@@ -53,6 +53,10 @@ class Sizes:
     """Arguments of transformers' `CLIPVisionConfig` for the image encoder of Paint-by-Example."""
     baselines: Mapping[str, Mapping[str, int]]
     """Arguments of the networks in `baselines/`, by the name of the asset."""
+    dinov2: Mapping[str, int]
+    """Width and number of blocks of DINOv2."""
+    clip_336: str
+    """Name in open_clip of the architecture that is written in place of CLIP ViT-L/14 for 336×336 pixels."""
     counts: Counts
     profile: Mapping[str, Any]
     """Keys of the profile that differ from the paper profile."""
@@ -82,12 +86,14 @@ SIZES: Mapping[str, Sizes] = {
             "lama": {"channels": 64, "blocks": 18}, "comodgan": {"size": 512}, "deepfill_v2": {"channels": 48},
             "edgeconnect": {"channels": 64, "blocks": 8},
         },
+        dinov2={"width": 1024, "blocks": 24},
+        clip_336="ViT-L-14-336-quickgelu",
         counts=Counts(places=30_000, classes=1000, per_class=3, cocoee=3500, coco=5000),
         profile={},
         training=(),
         one_file=True,
         classifier=True,
-        gigabytes=25.0,
+        gigabytes=28.0,
     ),
     "small": Sizes(
         resolution=32,
@@ -113,6 +119,8 @@ SIZES: Mapping[str, Sizes] = {
             "lama": {"channels": 8, "blocks": 2}, "comodgan": {"size": 32, "latent": 32, "base": 512, "widest": 32},
             "deepfill_v2": {"channels": 8}, "edgeconnect": {"channels": 8, "blocks": 2},
         },
+        dinov2={"width": 64, "blocks": 2},
+        clip_336="ViT-S-32",
         counts=Counts(places=12, classes=4, per_class=3, cocoee=8, coco=4),
         profile={
             "resolution": 32,
@@ -123,7 +131,7 @@ SIZES: Mapping[str, Sizes] = {
         training=("training.resolution=32", "training.masks=thick_256@32"),
         one_file=False,
         classifier=False,
-        gigabytes=0.7,
+        gigabytes=0.8,
     ),
 }  # fmt: skip
 """The sizes of a rehearsal by name: `full` and `small`."""

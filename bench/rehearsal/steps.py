@@ -14,15 +14,16 @@ from bench.errors import BadInputError
 from bench.rehearsal.files import Place
 from bench.rehearsal.sizes import SIZES
 
-__all__ = ["FORECAST", "LAYERS", "PARTS", "Step", "chosen_parts", "chosen_tables", "steps_of"]
+__all__ = ["FORECAST", "LAYERS", "PARTS", "REQUESTED", "Step", "chosen_parts", "chosen_tables", "steps_of"]
 
-PARTS = ("check", "fetch", "tables", "forms", "collection", "training", "sweep", "processes", "resume")
+PARTS = ("check", "fetch", "tables", "forms", "requested", "collection", "training", "sweep", "processes", "resume")
 """The parts of a rehearsal.
 
 - `check`: `stage=check` while a file is missing, and with all files.
 - `fetch`: `stage=fetch` without a network, while a file is missing.
 - `tables`: each table.
 - `forms`: Table 2 again with other forms of the same files: one checkpoint file, and ImageNet in one folder.
+- `requested`: Table 2 with the measures that no table uses by default.
 - `collection`: all tables in one command, from the results in the store.
 - `training`: one update by every recipe of the paper.
 - `sweep`: a sweep over the sizes of decoders.
@@ -42,6 +43,8 @@ SINGLE = {
 
 The first of these tables that is rehearsed is used. Its asset is taken away in steps that need a missing file.
 """
+REQUESTED = tuple(f"metrics.measures.{name}.tasks=[inpainting]" for name in ("dinov2", "cmmd", "dists", "dists_known"))
+"""Overrides that add FD-DINOv2, CMMD and DISTS to a table of inpainting."""
 LAYERS = ("table7_architecture_base", "table8_architecture_large")
 """Tables that need neither weights nor data."""
 
@@ -178,6 +181,11 @@ class _Commands:
         step = self._run("forms", "table2 of pictures in one folder", [*self._table(table), *flat])
         yield replace(step, like=table)
 
+    def requested(self) -> Iterator[Step]:
+        if "table2_inpaint_imagenet" in self.tables:
+            words = [*self._table("table2_inpaint_imagenet"), *REQUESTED]
+            yield self._run("requested", "table2 with the measures on request", words)
+
     def collection(self) -> Iterator[Step]:
         measured = [word for word in self.measured if not word.startswith("stage=")]
         words = ["experiment=all_tables", self._tables(), *measured, "stage=tabulate"]
@@ -256,6 +264,7 @@ def steps_of(spec: RehearsalSpec, place: Place, *, limit: int, device: str, gpus
     commands = _Commands(spec, place, limit, device, gpus=gpus)
     made = {
         "check": commands.check, "fetch": commands.fetch, "tables": commands.tables_, "forms": commands.forms,
+        "requested": commands.requested,
         "collection": commands.collection, "training": commands.training, "sweep": commands.sweep,
         "processes": commands.processes, "resume": commands.resume,
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,7 +75,12 @@ METRICS = {
     "ssim_known": Metric("SSIM, known", 4, higher_is_better=True),
     "fid": Metric("FID", 2, on_features=True),
     "kid": Metric("KID", 3, on_features=True),
+    "fd_dinov2": Metric("FD-DINOv2", 2),
+    "cmmd": Metric("CMMD", 4),
+    "cmmd_unbiased": Metric("CMMD, unbiased", 4),
     "lpips": Metric("LPIPS", 4, on_features=True),
+    "dists": Metric("DISTS", 4),
+    "dists_known": Metric("DISTS, known", 4),
     "pre_error": Metric("Pre_error", 2, "1e-5", 1e5, ratio=True),
     "pre_error_released": Metric("Pre_error, saved in half precision", 2, "1e-5", 1e5, ratio=True),
     "pre_error_rounded": Metric("Pre_error, rounded", 2, "1e-5", 1e5),
@@ -91,6 +96,8 @@ METRICS = {
 
 The results also contain other metrics. A configuration can add metrics; see `styles_of`.
 """
+ON_REQUEST = ("fd_dinov2", "cmmd", "cmmd_unbiased", "dists", "dists_known")
+"""Metrics of measures that no table uses by default. A table shows those that its run measured."""
 Styles = Mapping[str, Metric]
 
 
@@ -379,7 +386,7 @@ def build_table(
         lines,
         reference,
         tuple(notes),
-        tuple(dict.fromkeys([*spec.beside, *(name for name in styles if name not in (*METRICS, *spec.columns))])),
+        tuple(dict.fromkeys([*spec.beside, *_further(spec, styles, measured)])),
         tuple(found.claims),
         found.effects,
         found.best,
@@ -410,6 +417,17 @@ def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRIC
         if best:
             found[metric] = best
     return found
+
+
+def _further(spec: TableSpec, styles: Styles, measured: Mapping[str, Mapping[str, Measurement]]) -> Iterator[str]:
+    """Yield metrics to show below a table in addition to those of `spec.beside`.
+
+    These are the measured metrics of `ON_REQUEST`, and the metrics that a configuration defines. Columns are left out.
+    """
+    there = {metric for found in measured.values() for metric in found}
+    for name in styles:
+        if name not in spec.columns and (name in there if name in ON_REQUEST else name not in METRICS):
+            yield name
 
 
 def _column(metric: str, features: str, printed: Mapping[str, str], styles: Styles) -> Column:

@@ -16,7 +16,7 @@ from bench.metrics.summary import UNBOUNDED, Measurement
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference
 from bench.runtime.not_available import NotAvailable
 from bench.runtime.text import csv_text, one_line
-from bench.tables.build import METRICS, NATIVE, PUBLISHED, Column, Metric, Styles, Table, TableRow, style_of
+from bench.tables.build import METRICS, NATIVE, ON_REQUEST, PUBLISHED, Column, Metric, Styles, Table, TableRow, style_of
 from bench.tables.claims import HARNESS
 from bench.tables.designs import DesignDifference
 from bench.tables.grid import DIFFERS, Grid, html_page, markdown, print_grid, print_notes
@@ -197,9 +197,11 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
 
     Args:
         table: table with the measured values.
-        names: metrics of this project that are shown; None for all. Metrics that a configuration adds are always shown.
+        names: metrics of this project that are shown; None for all. Metrics on request and metrics that a configuration
+            adds are always shown.
     """
-    shown = [name for name in table.beside if names is None or name in names or name not in METRICS]
+    kept = set(METRICS) - set(ON_REQUEST)
+    shown = [name for name in table.beside if names is None or name in names or name not in kept]
     rows = [row for row in table.rows if row.measured]
     trained = table.number is not None or any(row.training for row in rows)
     heads = ["Beside the table", *(["training steps"] if trained else []), *(_title(table, name) for name in shown)]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.config.schema import Choice
-from bench.metrics.names import MetricName
+from bench.metrics.names import COMPARING, MetricName
 from bench.metrics.scores import Scored
 from bench.metrics.summary import Found, Measurement, Summary
 from bench.metrics.uncertainty import Chosen, Difference, Estimate, paired_difference
@@ -144,7 +144,7 @@ def counterpart(metric: str, choice: Choice) -> str | None:
         variant="_".join(part for part in (name.variant, choice.saved and f"saved_{choice.saved}") if part),
     )
     items_change = choice.items is not None or (name.bin is not None and choice.bins not in (None, USUAL.rule))
-    reference_changes = choice.reference is not None and name.statistic in ("fid", "kid")
+    reference_changes = choice.reference is not None and name.statistic in COMPARING
     return str(chosen) if items_change or reference_changes or chosen != name else None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.metrics import frechet_distance, frechet_estimate
+from bench.metrics.discrepancy import discrepancy_estimate, gaussian_kernel
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import kernel_estimate
 from bench.metrics.scores import Scored
@@ -523,3 +524,23 @@ def test_every_number_records_its_kind_and_its_measure() -> None:
 def test_the_measure_of_a_set_is_named_before_the_first_dot() -> None:
     items = scored({"a": row(lpips=[1, 2])}, np.zeros((2, 3)), ["p", "q"])
     assert Summary(replace(items, sets={"fid": "images.clean.features"}), 2).measure("fid") == "images"
+
+
+@pytest.mark.reference
+def test_distances_of_other_features_equal_their_definitions() -> None:
+    generator = np.random.default_rng(6)
+    truth, image = generator.normal(size=(30, 3)).astype(np.float32), generator.normal(size=(30, 3)).astype(np.float32)
+    sets = dict.fromkeys(("fid", "fd_mine", "cmmd", "cmmd_unbiased"), "images.features")
+    items = scored({"a": {"images.features": image}}, truth, [f"photo {index // 2}" for index in range(30)])
+    found = Summary(replace(items, sets=sets), 2)
+    assert found.measurement("a", "fd_mine") == found.measurement("a", "fid")
+    estimate = discrepancy_estimate(image, truth)
+    cmmd = found.measurement("a", "cmmd")
+    assert cmmd.value == pytest.approx(estimate.value, rel=1e-12)
+    influence = estimate.influence_a + estimate.influence_b
+    assert cmmd.stderr == pytest.approx(standard_error(influence, items.sources), rel=1e-9)
+    unbiased = kernel_estimate(image, truth, items.sources, gaussian_kernel)
+    assert found.measurement("a", "cmmd_unbiased").value == pytest.approx(1000 * unbiased.value, rel=1e-12)
+    statistics = {name: found.statistic(name)["statistic"] for name in sets}
+    assert statistics["fd_mine"] == statistics["fid"]
+    assert len(set(statistics.values())) == 3

@@ -9,6 +9,7 @@ from PIL import ExifTags, Image
 
 from bench.checking.assets import read_assets
 from bench.config.compose import checked
+from bench.config.instantiate import make
 from bench.data.cocoee import COCOEE
 from bench.data.imagenet import ImageNetValidation
 from bench.data.imagenet_train import ImageNetTrain
@@ -85,6 +86,22 @@ def test_programs_of_metric_networks_are_read_only_with_their_own_hash(tmp_path:
     assert encoder(torch.zeros(1, 3, 224, 224)).shape == (1, 512)
     with pytest.raises(BadInputError, match="SHA-256"):
         OpenCLIPEncoder(clip)
+
+
+def test_networks_on_request_are_read_with_the_sizes_of_the_rehearsal(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    assets = {"dinov2": place.weights / "dinov2.pth", "clip_336": place.weights / "clip.pt"}
+    for name, path in assets.items():
+        write_asset(name, path, SMALL)
+    write_profile(place, assets, SMALL)
+    words = [f"metrics.measures.{name}.tasks=[inpainting]" for name in ("dinov2", "cmmd")]
+    words += [f"paths.{name}={path}" for name, path in assets.items()]
+    words += ["experiment=table2_inpaint_imagenet", f"hydra.searchpath=[file://{place.conf}]", "profile=rehearsal"]
+    _, resolved = checked(words)
+    images = torch.zeros(2, 3, 40, 30, dtype=torch.uint8)
+    for name, size in (("dinov2", SMALL.dinov2["width"]), ("cmmd", 384)):
+        measure = make(resolved["metrics"]["measures"][name]["measure"], name)
+        assert measure.embeddings(images).shape == (2, size)
 
 
 @pytest.fixture(scope="module")
