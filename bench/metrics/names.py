@@ -22,7 +22,7 @@ VARIANTS: Mapping[str, str] = {
     "saved_jpeg95": "truncated to 8 bits, written as JPEG of quality 95 with 4:2:0 subsampling, and read again",
 }
 """Variants of metrics by name. Each value describes how the measured images differ from the images that a row makes."""
-STATISTICS = ("fid", "kid", "inception_score")
+STATISTICS = ("fid", "fd", "kid", "inception_score")
 """Statistics that are computed from the features of whole sets of images."""
 PATTERN = re.compile(rf"(?P<metric>.*?)(_(?P<variant>{'|'.join(VARIANTS)}))?(_(?P<low>\d+)_(?P<high>\d+))?", re.DOTALL)
 
@@ -55,7 +55,7 @@ class MetricName:
         """The statistic in `STATISTICS` with which the metric's name begins; None if the name begins with no such
         statistic.
 
-        For example, the statistic of `fid` and of `fid_clean` is `fid`.
+        For example, the statistic of `fid` and of `fid_clean` is `fid`, and that of `fd_efficientnet` is `fd`.
         """
         return next((kind for kind in STATISTICS if re.fullmatch(rf"{kind}(_\w+)?", self.metric)), None)
 

@@ -22,10 +22,11 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "clip_prompt": (-100.0, 100.0),
     "ssim": (-1.0, 1.0),
     "ssim_known": (-1.0, 1.0),
+    "perceptual_efficientnet": (0.0, 4.0),
 }
 """Smallest and largest possible value of some metrics, by the metric. `kid` is an unbiased estimate and `border_excess`
 is a difference, so both can be negative. The two CLIP scores are 100 times a cosine."""
-NOT_NEGATIVE = ("fid", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
+NOT_NEGATIVE = ("fid", "fd_", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
 """Beginnings of the names of distances, errors and counts. Such a metric cannot be negative."""
 ROUNDING = 1e-6
 """Tolerance for rounding errors, relative to the bound. For example, the Inception Score of equal pictures is 1, but a

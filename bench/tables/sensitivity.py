@@ -144,7 +144,7 @@ def counterpart(metric: str, choice: Choice) -> str | None:
         variant="_".join(part for part in (name.variant, choice.saved and f"saved_{choice.saved}") if part),
     )
     items_change = choice.items is not None or (name.bin is not None and choice.bins not in (None, USUAL.rule))
-    reference_changes = choice.reference is not None and name.statistic in ("fid", "kid")
+    reference_changes = choice.reference is not None and name.statistic in ("fid", "fd", "kid")
     return str(chosen) if items_change or reference_changes or chosen != name else None
 
 
