@@ -69,8 +69,8 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         quiet: True to show no progress.
 
     Returns:
-        The tables, the checks and the records. If the file of a network is missing, or the extra that installs it, the metrics
-            that need this network have no value, and the tables state the reason.
+        The tables, the checks and the records. If the file of a network is missing, or the extra that installs it,
+            the metrics that need this network have no value, and the tables state the reason.
 
     Raises:
         BadInputError: pictures are missing, are broken, have a wrong type or belong to no true picture; or an argument

