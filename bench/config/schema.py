@@ -303,9 +303,12 @@ class MeasureSpec:
     set_metrics: dict[str, str] = field(default_factory=dict)
     """For each metric of a whole set of images: the name of the measure's array from which the metric is computed.
 
-    The beginning of the metric's name chooses the statistic: `fid`, `fd`, `kid`, `cmmd`,
-    `cmmd_unbiased` or `inception_score`, as in `fid_mine`.
+    The beginning of the metric's name chooses the statistic: `fid`, `fd`, `kid`, `cmmd`, `cmmd_unbiased` or
+    `inception_score`, as in `fid_mine`. The statistics `fid` and `fd` are the same distance. The name `fd` is for
+    features that are not Inception's.
     """
+    fewest: int | None = None
+    """Smallest number of items for which the `set_metrics` are computed; None means `profile.fid_minimum`."""
     tasks: list[str] = field(default_factory=list)
     """Names of tasks whose tables use this measure even if `metrics.tasks` does not list it for the task."""
     metrics: dict[str, MetricSpec] = field(default_factory=dict)

@@ -1,4 +1,8 @@
-"""Loads the measures for a scoring. A measure is not used if the file of its network is not on this machine."""
+"""Loads the measures for a scoring.
+
+A measure is not used if the file of its network is not on this machine, or if its network is in a Python package that
+is not installed.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,11 @@ from bench.config.instantiate import make, weight_files
 from bench.config.option_files import conf_dir
 from bench.config.paths import Paths
 from bench.config.schema import Metrics, Profile
-from bench.errors import BadInputError
-from bench.evaluation.scoring import features_of, measure_protocols
+from bench.errors import BadInputError, outcome
+from bench.evaluation.scoring import features_of, measure_protocols, minimums_of
 from bench.metrics.measure import Measure
+from bench.runtime.not_available import NotAvailable
+from bench.tables.build import Styles, styles_of
 
 __all__ = ["Measures", "load_measures"]
 
@@ -34,6 +40,7 @@ METRICS_OF: Mapping[str, tuple[str, ...]] = {
     "dists_known": ("dists_known",),
     "clip": ("clip_score",),
     "prompt": ("clip_prompt",),
+    "efficientnet": ("perceptual_efficientnet",),
 }
 """Metrics of single pictures that a measure computes with a network, by the name of the measure."""
 
@@ -57,9 +64,14 @@ class Measures:
     weights: Mapping[str, str]
     """SHA-256 of every weight file, by path."""
     lacking: Mapping[str, str]
-    """For each metric that cannot be computed because a file is missing: the reason, and the command that helps."""
+    """For each metric that cannot be computed because a file or a package is missing: the reason, and the command that
+    helps."""
     fewest: int
     """Smallest number of pictures with which a Fréchet or kernel distance is computed."""
+    minimums: Mapping[str, int]
+    """Smallest number of pictures of every metric of a whole set of images, by its name."""
+    styles: Styles
+    """Style in which each metric is printed, by its name."""
     features: str
     """Name of the feature networks in the headings of a table; empty for the usual ones."""
 
@@ -92,24 +104,47 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
         if absent is not None:
             missing[name] = absent
     used = {name: specs[name] for name in names if name not in missing}
+    made = {name: _made(spec["measure"], name) for name, spec in used.items()}
+    loaded = {name: measure.to(device) for name, measure in made.items() if not isinstance(measure, NotAvailable)}
+    reasons = {name: _advice(need) for name, need in missing.items()}
+    reasons |= {name: measure.reason for name, measure in made.items() if isinstance(measure, NotAvailable)}
+    used = {name: used[name] for name in loaded}
     weights = {path: sha for name, spec in used.items() for path, sha in weight_files(spec["measure"], name).items()}
-    loaded: dict[str, Measure] = {
-        name: make(spec["measure"], f"metrics.measures.{name}.measure").to(device) for name, spec in used.items()
-    }
     lacking = {
-        metric: _advice(need)
-        for name, need in missing.items()
+        metric: reason
+        for name, reason in reasons.items()
         for metric in (*specs[name]["set_metrics"], *METRICS_OF.get(name, ()))
     }
+    fewest = resolved["profile"]["fid_minimum"]
     return Measures(
         loaded,
         measure_protocols({name: measure.protocol for name, measure in loaded.items()}, used, weights),
         features_of(used),
         weights,
         lacking,
-        resolved["profile"]["fid_minimum"],
+        fewest,
+        {**dict.fromkeys(features_of(specs), fewest), **minimums_of(specs)},
+        styles_of(specs),
         "mini" if option == "mini" else "",
     )
+
+
+def _made(spec: Mapping[str, Any], name: str) -> Measure | NotAvailable:
+    """Return the measure that its settings describe. If an extra must be installed first, return a message that says
+    so.
+
+    Args:
+        spec: settings of the measure, with a `_target_`.
+        name: name of the measure.
+    """
+    try:
+        made: Measure = make(spec, f"metrics.measures.{name}.measure")
+    except ModuleNotFoundError as error:
+        found = outcome(error)
+        if found is None:
+            raise
+        return NotAvailable(found[1])
+    return made
 
 
 def _configuration(metrics: str, profile: str) -> dict[str, Any]:

@@ -57,8 +57,9 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         mask: masks, 1 or white in the hole; None if all pixels are known. Arrays of masks are booleans, integers (0 and
             1, or 0 to 255) or floats in [0, 1], of shape N×H×W.
         reference: editor with which every other editor is compared; None compares every pair of editors.
-        measures: `default` for the networks of the paper's metrics, `mini` for this project's small networks; or names
-            of single measures, some of `known_region`, `similarity`, `lpips`, `inception`, `clip` and `prompt`.
+        measures: `default` for the networks of the paper's metrics and EfficientNet, `mini` for this project's small
+            networks; or names of single measures, some of `known_region`, `similarity`, `lpips`, `inception`,
+            `efficientnet`, `clip` and `prompt`.
         prompts: for each picture in the order of `truth`, the text that the editor was given; None leaves out the CLIP
             score of text and picture.
         exemplars: for each picture, a picture of what was to be painted into the hole; None leaves out the CLIP score
@@ -68,8 +69,8 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         quiet: True to show no progress.
 
     Returns:
-        The tables, the checks and the records. If the file of a network is missing, the metrics that need this network
-            have no value, and the tables state the reason.
+        The tables, the checks and the records. If the file of a network is missing, or the extra that installs it,
+            the metrics that need this network have no value, and the tables state the reason.
 
     Raises:
         BadInputError: pictures are missing, are broken, have a wrong type or belong to no true picture; or an argument
@@ -87,7 +88,7 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
     with quietly() if quiet else nullcontext():
         size = None if isinstance(batch_size, str) else int(batch_size)
         measured = measure(pairs, loaded, device=chosen, batch_size=size)
-    summary = Summary(measured.scored, loaded.fewest)
+    summary = Summary(measured.scored, loaded.fewest, minimums=loaded.minimums)
     found = checks(pairs, measured.pictures, measured.edits)
     table = score_table(pairs, summary, loaded, found, reference)
     differences = differences_of(summary, reference)

@@ -14,7 +14,7 @@ from bench.edits.pairing import Pairs
 from bench.metrics.summary import Measurement, Summary
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference, holm
 from bench.runtime.not_available import NotAvailable
-from bench.tables.build import METRICS, NATIVE, Column, Table, TableRow, style_of
+from bench.tables.build import NATIVE, Column, Table, TableRow, style_of
 from bench.tables.comparisons import Comparisons, TableRows
 from bench.tables.render import few_sources_note, measured_shown
 
@@ -22,10 +22,8 @@ __all__ = ["PROFILE", "compact_table", "differences_of", "missing_values", "numb
 
 PROFILE = "score"
 """Name that stands in the place of a profile's name in the files of a scoring."""
-OF_SETS = ("fid", "kid", "inception_score", "fd_dinov2", "cmmd", "cmmd_unbiased")
-"""Metrics of a whole set of pictures, which need a minimum number of pictures."""
-COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "dists", "clip_score", "clip_prompt", "fid", "kid", "inception_score",
-           "fd_dinov2", "cmmd")  # fmt: skip
+COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "dists", "perceptual_efficientnet", "clip_score", "clip_prompt", "fid",
+           "kid", "inception_score", "fd_dinov2", "cmmd", "fd_efficientnet", "kid_efficientnet")  # fmt: skip
 """Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
           "dists_known", "cmmd_unbiased", "border_step", "border_excess")  # fmt: skip
@@ -49,24 +47,26 @@ def score_table(
     comparisons = Comparisons(summary, TableRows(known, editors, competing=editors))
     measured = _with_reasons(pairs, comparisons.table(), measures)
     there = {metric for cells in measured.values() for metric in cells}
+    styles = measures.styles
     columns = [metric for metric in COLUMNS if metric in there and metric not in measures.lacking]
     best = {
         metric: row
         for metric in columns
-        if (row := comparisons.best(metric, higher_is_better=METRICS[metric].higher_is_better)) is not None
+        if (row := comparisons.best(metric, higher_is_better=styles[metric].higher_is_better)) is not None
     }
     table = Table(
         number=None,
         title=_title(pairs),
         profile=PROFILE,
         columns=tuple(
-            Column(metric, METRICS[metric].heading(measures.features), "", METRICS[metric]) for metric in columns
+            Column(metric, styles[metric].heading(measures.features), "", styles[metric]) for metric in columns
         ),
         rows=tuple(TableRow(editor, editor, False, "", NATIVE, cells, {}) for editor, cells in measured.items()),
         reference=known or "",
         notes=tuple(_notes(pairs, measures, measured)),
         beside=tuple(metric for metric in (*BESIDE, *measures.lacking) if metric in there),
         best=best,
+        styles=styles,
     )
     return replace(table, notes=(*(check.text for check in checks), *table.notes, *few_sources_note(table)))
 
@@ -85,10 +85,11 @@ def _with_reasons(
     Each editor gets an empty measurement for each metric whose network is missing. An editor whose pictures could not
     be measured gets empty measurements for all metrics.
     """
-    few = f"{len(pairs)} pictures, fewer than the {measures.fewest} that this protocol requires"
+    few = "{} pictures, fewer than the {} that this protocol requires"
     lacking = {
-        metric: Measurement(None, reason=few if metric in OF_SETS and len(pairs) < measures.fewest else reason)
+        metric: Measurement(None, reason=few.format(len(pairs), least) if len(pairs) < least else reason)
         for metric, reason in measures.lacking.items()
+        for least in (measures.minimums.get(metric, 0),)
     }
     names = dict.fromkeys(metric for cells in measured.values() for metric in cells) or dict.fromkeys(COLUMNS[:3])
     found = {}
@@ -109,9 +110,14 @@ def _notes(pairs: Pairs, measures: Measures, measured: Mapping[str, Mapping[str,
     )
     resized = [name for name, protocol in measures.protocols.items() if "flavours" in protocol]
     if resized:
+        yield "FID, KID and IS resize every picture to 299×299, as torch-fidelity does."
+    if "efficientnet" in measures.loaded:
         yield (
-            "FID, KID and IS resize every picture to 299×299, as torch-fidelity does. Other measures resize nothing."
+            "The three metrics with EfficientNet resize every picture to 224×224. Their values can be compared only "
+            "with other values of EfficientNet, and not with FID, KID or LPIPS."
         )
+    if resized or "efficientnet" in measures.loaded:
+        yield "Other measures resize nothing."
     yield from missing_values(measured)
     if not pairs.truth.sources:
         yield (
@@ -150,7 +156,7 @@ def compact_table(table: Table) -> pandas.DataFrame:
         for column in table.columns
     }
     for metric in table.beside:
-        style = style_of(metric)
+        style = style_of(metric, table.styles)
         assert style is not None
         lines[style.heading()] = {row.label: measured_shown(row.measured.get(metric), style) for row in table.rows}
     frame = pandas.DataFrame.from_dict(lines, orient="index", columns=[row.label for row in table.rows])

@@ -46,6 +46,7 @@ __all__ = [
     "features_of",
     "measure_protocols",
     "metric_protocols",
+    "minimums_of",
     "unit_interval",
 ]
 
@@ -587,6 +588,16 @@ def features_of(specs: Mapping[str, Any]) -> dict[str, str]:
         specs: settings of the measures, the value of `metrics.measures`, as plain data.
     """
     return {metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["set_metrics"].items()}
+
+
+def minimums_of(specs: Mapping[str, Any]) -> dict[str, int]:
+    """Return the smallest number of items of each metric of a whole set of images whose measure sets this number.
+
+    Args:
+        specs: settings of the measures, the value of `metrics.measures`, as plain data.
+    """
+    known = [spec for spec in specs.values() if spec["fewest"] is not None]
+    return {metric: spec["fewest"] for spec in known for metric in spec["set_metrics"]}
 
 
 def unit_interval(image: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ from bench.evaluation.batch_size import Batches
 from bench.evaluation.part_facts import LoadedLater, PartFacts, part_facts, stored_part_facts
 from bench.evaluation.protocols import RunProtocol, measuring_of, protocol_of_run
 from bench.evaluation.sampling import NeededLatents, Sampling
-from bench.evaluation.scoring import Scoring, features_of, measure_protocols, metric_protocols
+from bench.evaluation.scoring import Scoring, features_of, measure_protocols, metric_protocols, minimums_of
 from bench.generation.compiling import check_compiler
 from bench.generation.decoding import Decoded
 from bench.generation.generator import Generator
@@ -484,6 +484,11 @@ class Setup:
         The key is the name of the metric. The name of the features has the form `MEASURE.ARRAY`.
         """
         return features_of(self.resolved["metrics"]["measures"])
+
+    @property
+    def minimums(self) -> dict[str, int]:
+        """Smallest number of items of each metric of a whole set of images whose measure sets this number."""
+        return minimums_of(self.resolved["metrics"]["measures"])
 
     def protocols_of(self, summary: Summary) -> dict[str, Protocol]:
         """Return the protocol of each metric that some row in `summary` has, by the metric's full name."""

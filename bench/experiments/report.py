@@ -251,7 +251,8 @@ class RunReport:
         remove_features(out)
         if self.config.keep_features:
             fewest = self.config.profile.fid_minimum
-            write_features(out, scored, items, dtype=self.config.features_dtype, fewest=fewest)
+            dtype, minimums = self.config.features_dtype, self.setup.minimums
+            write_features(out, scored, items, dtype=dtype, fewest=fewest, minimums=minimums)
         return records
 
     def facts(self, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

@@ -132,7 +132,14 @@ class SensitivityExperiment:
         """
         fewest, bins = self.config.profile.fid_minimum, bins_of(self.columns)
         return {
-            view: Summary(restricted(self._seen(scored, items, view), names), fewest, bins, view.rule, view.share)
+            view: Summary(
+                restricted(self._seen(scored, items, view), names),
+                fewest,
+                bins,
+                view.rule,
+                view.share,
+                self.setup.minimums,
+            )
             for view, names in needed(self.columns, self.choices).items()
         }
 

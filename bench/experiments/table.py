@@ -91,7 +91,12 @@ class TableExperiment:
         """
         setup, report = self.setup, RunReport(self.setup, run)
         with run.stages.timed("tabulate"):
-            summary = Summary(run.scored, self.config.profile.fid_minimum, bins_of(setup.spec.columns))
+            summary = Summary(
+                run.scored,
+                self.config.profile.fid_minimum,
+                bins_of(setup.spec.columns),
+                minimums=setup.minimums,
+            )
             protocols = setup.protocols_of(summary)
             costs = report.costs(anew=self.config.costs) if self.config.costs or run.stages.include("report") else {}
             table = self.tabulate(report, summary, costs, protocols)

@@ -58,7 +58,7 @@ class MetricName:
         """The statistic in `STATISTICS` with which the metric's name begins; None if the name begins with no such
         statistic.
 
-        For example, the statistic of `fid` and of `fid_clean` is `fid`.
+        For example, the statistic of `fid` and of `fid_clean` is `fid`, and that of `fd_efficientnet` is `fd`.
         """
         return next((kind for kind in STATISTICS if re.fullmatch(rf"{kind}(_\w+)?", self.metric)), None)
 

@@ -23,6 +23,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "clip_prompt": (-100.0, 100.0),
     "ssim": (-1.0, 1.0),
     "ssim_known": (-1.0, 1.0),
+    "perceptual_efficientnet": (0.0, 4.0),
 }
 """Smallest and largest possible value of some metrics, by the metric. `kid` and `cmmd_unbiased` are unbiased estimates
 and `border_excess` is a difference, so these can be negative. The two CLIP scores are 100 times a cosine."""

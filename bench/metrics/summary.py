@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -167,6 +167,8 @@ class Summary:
     Attributes:
         scored: measured values of all items.
         fewest: smallest number of items for which a Fréchet or kernel distance is computed.
+        minimums: smallest number of items for single metrics, by the metric's name without endings. It replaces
+            `fewest` for these metrics.
         bins: bins of mask area in percent, such as (40, 50), for which every metric is also computed, except the
             metrics of the variant `hole_only`.
         rule: rule for an area on the edge of a bin, as in `bench.metrics.bins.area_bin`.
@@ -178,6 +180,7 @@ class Summary:
     bins: tuple[tuple[int, int], ...] = ()
     rule: str = "offline"
     share: float = 1.0
+    minimums: Mapping[str, int] = field(default_factory=dict)
 
     def without_features(self) -> Summary:
         """Return a summary of only those metrics that are computed from one value for each item.
@@ -240,7 +243,7 @@ class Summary:
         name = MetricName.parse(metric)
         found = dict(STATISTICS["mean"])
         if name.metric in self.scored.sets:
-            found = {**STATISTICS[name.statistic or "fid"], "fewest": self.fewest}
+            found = {**STATISTICS[name.statistic or "fid"], "fewest": self._fewest(name)}
         if self.scored.reference and name.statistic in COMPARING:
             found["reference"] = self.scored.reference
         if self.share < 1:
@@ -449,7 +452,7 @@ class Summary:
         return used & area_bin(self.scored.mask_area, low / 100, high / 100, rule=self.rule)
 
     def _inception_score(self, row: str, name: MetricName, inside: Chosen) -> Found:
-        few = self._few(int(inside.sum()), "items")
+        few = self._few(int(inside.sum()), "items", name)
         if few is not None:
             return few
         if inside.sum() < SPLITS:
@@ -463,19 +466,23 @@ class Summary:
     def _pairs(self, row: str, metric: str) -> _Pairs | NotAvailable:
         """Return the two sets of features that a metric compares.
 
-        If there are fewer than `fewest` items or reference images, return a `NotAvailable` with the reason.
+        If there are too few items or reference images, return a `NotAvailable` with the reason.
         """
         name = MetricName.parse(metric)
         inside, places = self._inside(name), np.asarray(self.scored.references, np.int_)
         images = Features.of(self.scored.rows[row][name.array(self.scored.sets)])
         truth = Features.of(self.scored.truth[self.scored.sets[name.metric]])
-        few = self._few(int(inside.sum()), "items") or self._few(int(inside[places].sum()), "images to compare with")
+        few = self._few(int(inside.sum()), "items", name)
+        few = few or self._few(int(inside[places].sum()), "images to compare with", name)
         return few or _Pairs(images, truth, places, inside)
 
-    def _few(self, count: int, what: str) -> NotAvailable | None:
-        if count >= self.fewest:
+    def _few(self, count: int, what: str, name: MetricName) -> NotAvailable | None:
+        if count >= self._fewest(name):
             return None
-        return NotAvailable(f"{count} {what}, fewer than the {self.fewest} that this protocol requires")
+        return NotAvailable(f"{count} {what}, fewer than the {self._fewest(name)} that this protocol requires")
+
+    def _fewest(self, name: MetricName) -> int:
+        return self.minimums.get(name.metric, self.fewest)
 
 
 @dataclass(frozen=True)

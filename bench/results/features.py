@@ -46,7 +46,9 @@ CHECKSUM = "checksum"
 TRUTH = "truth"
 
 
-def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewest: int) -> None:
+def write_features(
+    out: Path, scored: Scored, items: Items, *, dtype: str, fewest: int, minimums: Mapping[str, int]
+) -> None:
     """Write the folder `features/` of a run. The folder must not exist yet.
 
     Args:
@@ -55,7 +57,8 @@ def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewes
         items: items of the run.
         dtype: number type of the saved features, `float32` or `float16`.
         fewest: smallest number of items for which a Fréchet or kernel distance is computed. It is saved for
-            `read_summary`.
+            `read_summary`, and so is `minimums`.
+        minimums: smallest number of items for single metrics, as in `Summary`.
 
     Raises:
         BadInputError: a feature is too large for `dtype`.
@@ -75,6 +78,7 @@ def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewes
         "dtype": dtype,
         "manifest": items.hash,
         "fewest": fewest,
+        "minimums": dict(minimums),
         "rows": list(scored.rows),
         "sets": dict(scored.sets),
         "measures": dict(scored.measures),
@@ -169,7 +173,7 @@ def _read_summary(folder: Path, bins: Sequence[tuple[int, int]]) -> Summary:
         np.array([line["mask_area"] for line in lines]),
         index["measures"],
     )
-    return Summary(scored, index["fewest"], tuple(bins))
+    return Summary(scored, index["fewest"], tuple(bins), minimums=index.get("minimums", {}))
 
 
 def _json(path: Path) -> dict[str, Any]:
