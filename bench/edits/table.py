@@ -14,7 +14,7 @@ from bench.edits.pairing import Pairs
 from bench.metrics.summary import Measurement, Summary
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference, holm
 from bench.runtime.not_available import NotAvailable
-from bench.tables.build import METRICS, NATIVE, Column, Table, TableRow, style_of
+from bench.tables.build import DIAGNOSES, METRICS, NATIVE, Column, Table, TableRow, style_of
 from bench.tables.comparisons import Comparisons, TableRows
 from bench.tables.render import few_sources_note, measured_shown
 
@@ -27,7 +27,7 @@ OF_SETS = ("fid", "kid", "inception_score")
 COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "clip_score", "clip_prompt", "fid", "kid", "inception_score")
 """Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
-          "border_step", "border_excess")  # fmt: skip
+          "border_step", "border_excess", *DIAGNOSES)  # fmt: skip
 """Metrics that are shown below the main table, as far as they are measured."""
 
 
