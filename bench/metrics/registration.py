@@ -284,7 +284,7 @@ def _kernel(beyond: Tensor, zoom: Tensor, variance: Tensor) -> Tensor:
 
     The Fourier transform of the kernel is cos(w/2)⁴ · exp(-variance · w² / 2) for a frequency w up to pi. The cosine is
     the filter 1, 4, 6, 4, 1 that smooths both images, and the exponential function is the blur. Both act on the pixels
-    of the image after the zoom, so w is multiplied by 1 + zoom. The integral over w is a sum.
+    of the image after the zoom, so w is divided by 1 + zoom. The integral over w is a sum.
 
     Args:
         beyond: places relative to their nearest pixels, B×N, from -0.5 to 0.5.
@@ -296,7 +296,7 @@ def _kernel(beyond: Tensor, zoom: Tensor, variance: Tensor) -> Tensor:
     """
     device = beyond.device
     frequency = (torch.arange(FREQUENCIES, dtype=torch.float64, device=device) + 0.5) * (math.pi / FREQUENCIES)
-    scaled = frequency * (1 + zoom[:, None])
+    scaled = frequency / (1 + zoom[:, None])
     share = (scaled / 2).cos() ** 4 * (-variance[:, None] * scaled.square() / 2).exp() / FREQUENCIES
     angle, steps = beyond[:, :, None] * frequency, torch.arange(-TAPS, TAPS + 1, device=device) * frequency[:, None]
     return (angle.cos() * share[:, None]) @ steps.cos() + (angle.sin() * share[:, None]) @ steps.sin()
