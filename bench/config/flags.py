@@ -103,7 +103,7 @@ def read_arguments(arguments: Sequence[str]) -> Request:
 
 
 def as_overrides(words: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
-    """Convert the words that a Python program passes in place of a command line to overrides.
+    """Convert words to overrides. A Python program passes these words in place of a command line.
 
     Args:
         words: overrides. The list may also contain `--config-dir DIR`, as on the command line.

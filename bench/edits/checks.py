@@ -7,7 +7,7 @@ changes no score.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
@@ -18,7 +18,6 @@ from bench.data.listing import few
 from bench.edits.jpeg import has_jpeg_traces
 from bench.edits.pairing import Pairs
 from bench.edits.pictures import Mask
-from bench.edits.registration import Registration, register
 
 __all__ = ["Check", "EditFacts", "PictureFacts", "checks", "edit_facts", "picture_facts"]
 
@@ -26,12 +25,17 @@ Pixels = npt.NDArray[np.uint8]
 Hole = npt.NDArray[np.bool_]
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-MOVED = 0.3
+MOVED = 0.15
 """Smallest shift in pixels that is reported."""
-ZOOMED = 0.004
-"""Smallest zoom, as a fraction, that is reported."""
+ZOOMED = 0.25
+"""Smallest zoom in percent that is reported."""
 EXPLAINED = 0.25
-"""Smallest share of the difference over known pixels that shift and zoom must explain to be reported."""
+"""Smallest share of the difference over known pixels that shift, zoom and blur must explain for a shift or a zoom to be
+reported."""
+CAST = 1.0
+"""Smallest change of the mean of a colour channel over known pixels, in grey levels, that is reported."""
+BLURRED = 0.4
+"""Smallest standard deviation in pixels of a blur, or of the blur that a sharpened picture lacks, that is reported."""
 INVERTED = 4.0
 """Ratio of the relative errors of known pixels and of the hole above which a mask is probably inverted.
 
@@ -53,8 +57,8 @@ class Check:
     """The finding of one check: a property of the pictures that changes the meaning of their scores."""
 
     kind: str
-    """Kind of the finding: `identical`, `pasted`, `inverted`, `soft`, `whole`, `empty`, `moved`, `size`, `jpeg`,
-    `duplicate` or `same`."""
+    """Kind of the finding: `identical`, `pasted`, `inverted`, `soft`, `whole`, `empty`, `moved`, `cast`, `blurred`,
+    `size`, `jpeg`, `duplicate` or `same`."""
     editor: str
     """Name of the editor; empty if the finding concerns the truth, the masks or several editors."""
     text: str
@@ -96,7 +100,8 @@ class EditFacts:
     """`known_error` divided by the variance of the true known pixels plus (1/255)²."""
     hole_relative: float
     """`hole_error` divided by the variance of the true pixels in the hole plus (1/255)²."""
-    registration: Registration | None = field(default=None)
+    diagnosis: Mapping[str, float]
+    """Values of `bench.metrics.diagnostics.diagnose`, by name; NaN for what the known pixels do not determine."""
 
 
 def picture_facts(truth: Pixels, mask: Mask | None) -> PictureFacts:
@@ -112,13 +117,14 @@ def picture_facts(truth: Pixels, mask: Mask | None) -> PictureFacts:
     return PictureFacts(sha256, sha256_of(mask.hole.astype(np.uint8)), jpeg, float(mask.hole.mean()), mask.grey)
 
 
-def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
+def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None, diagnosis: Mapping[str, float]) -> EditFacts:
     """Return the properties of an edited picture, compared with the true picture.
 
     Args:
         truth: true picture H×W×3 uint8.
         edited: edited picture H×W×3 uint8.
         hole: mask H×W, True in the hole; None if all pixels are known.
+        diagnosis: values of `bench.metrics.diagnostics.diagnose` for this picture, by name.
     """
     known = np.ones(truth.shape[:2], np.bool_) if hole is None else ~hole
     squared = np.square((edited.astype(np.float64) - truth) / 255).mean(-1)
@@ -126,17 +132,16 @@ def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
         _errors(squared, truth, region) for region in (known, ~known)
     )
     identical = not squared.any()
-    first, second = truth @ LUMINANCE, edited @ LUMINANCE
     return EditFacts(
         sha256_of(edited),
-        has_jpeg_traces(second),
+        has_jpeg_traces(edited @ LUMINANCE),
         identical,
         not identical and known_error == 0,
         known_error,
         hole_error,
         known_relative,
         hole_relative,
-        None if identical or known_error == 0 else register(first, second, known),
+        diagnosis,
     )
 
 
@@ -168,7 +173,7 @@ def checks(
         found += _about_sizes(pairs, editor)
     for editor, facts in edits.items():
         found += [*_identical(editor, facts), *_pasted(editor, facts)]
-        found += [*_inverted(editor, facts)] or [*_moved(editor, facts)]  # with inverted masks, a shift means nothing
+        found += [*_inverted(editor, facts)] or [*_about_known_pixels(editor, facts)]
         found += _jpeg(editor, pictures, facts)
         found += _same_output(pairs, editor, pictures, facts)
     return (*found, *_same_editors(edits))
@@ -264,21 +269,84 @@ def _inverted(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
         )
 
 
+def _about_known_pixels(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+    """Yield what happened to the known pixels. If the masks are inverted, this means nothing."""
+    yield from _moved(editor, facts)
+    yield from _cast(editor, facts)
+    yield from _blurred(editor, facts)
+
+
 def _moved(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
-    found = [one.registration for one in facts if one.registration is not None]
-    moved = [one for one in found if (one.shift > MOVED or abs(one.zoom) > ZOOMED) and one.explained > EXPLAINED]
-    if not found or 2 * len(moved) < len(found):
-        return
-    right, down, zoom, explained = (
-        median(getattr(one, name) for one in moved) for name in ("right", "down", "zoom", "explained")
+    names = ("shift_right", "shift_down", "zoom", "explained")
+    count, moved = _agreeing(
+        facts,
+        names,
+        lambda right, down, zoom, explained: (
+            explained > EXPLAINED and (float(np.hypot(right, down)) > MOVED or abs(zoom) > ZOOMED)
+        ),
     )
-    yield Check(
-        "moved",
-        editor,
-        f"{editor}: {len(moved)} of {len(found)} pictures are shifted or zoomed against their truth; the medians are "
-        f"{right:+.2f} pixels to the right, {down:+.2f} pixels down and {zoom:+.2%} in size, which explain "
-        f"{explained:.0%} of the difference over known pixels.",
+    if moved:
+        right, down, zoom, explained = _medians(moved)
+        yield Check(
+            "moved",
+            editor,
+            f"{editor}: {len(moved)} of {count} pictures are shifted or zoomed against their truth; the medians are "
+            f"{right:+.2f} pixels to the right, {down:+.2f} pixels down and {zoom:+.2f} % in size. Together with a "
+            f"blur, this explains {explained:.0%} of the difference over known pixels.",
+        )
+
+
+def _cast(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+    names = ("red_shift", "green_shift", "blue_shift", "colour_shift")
+    count, changed = _agreeing(facts, names, lambda *values: max(map(abs, values[:3])) > CAST)
+    if changed:
+        red, green, blue, difference = _medians(changed)
+        yield Check(
+            "cast",
+            editor,
+            f"{editor}: in {len(changed)} of {count} pictures the mean colour of the known pixels changed; the medians "
+            f"are {red:+.1f} grey levels in red, {green:+.1f} in green and {blue:+.1f} in blue, and a CIEDE2000 of "
+            f"{difference:.1f}.",
+        )
+
+
+def _blurred(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+    softer, sharper = (
+        _agreeing(facts, ("blur", "sharpness_change"), condition)
+        for condition in (lambda blur, _: blur > BLURRED, lambda blur, _: blur < -BLURRED)
     )
+    for word, (count, found) in (("softer", softer), ("sharper", sharper)):
+        if found:
+            blur, sharpness = _medians(found)
+            yield Check(
+                "blurred",
+                editor,
+                f"{editor}: {len(found)} of {count} pictures are {word} than their truth over known pixels, by a blur "
+                f"of {abs(blur):.2f} pixels in the median; the differences between neighbouring pixels changed by "
+                f"{sharpness:+.0f} %.",
+            )
+
+
+def _agreeing(
+    facts: Sequence[EditFacts], names: Sequence[str], condition: Callable[..., bool]
+) -> tuple[int, list[tuple[float, ...]]]:
+    """Return for how many pictures some values are known, and the values of those pictures that meet a condition.
+
+    The second result is empty if fewer than half of the pictures with known values meet the condition.
+
+    Args:
+        facts: properties of the pictures of an editor.
+        names: names of values of the diagnosis.
+        condition: function that receives the values in the order of `names`.
+    """
+    values = [tuple(one.diagnosis[name] for name in names) for one in facts]
+    known = [one for one in values if np.isfinite(one).all()]
+    found = [one for one in known if condition(*one)]
+    return len(known), found if 2 * len(found) >= len(known) else []
+
+
+def _medians(values: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(median(column) for column in zip(*values, strict=True))
 
 
 def _jpeg(editor: str, pictures: Sequence[PictureFacts], facts: Sequence[EditFacts]) -> Iterator[Check]:

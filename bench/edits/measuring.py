@@ -17,6 +17,7 @@ from bench.edits.pairing import Pairs
 from bench.evaluation.batch_size import Batches
 from bench.generation.generator import picture_batch
 from bench.metrics.batch_scorer import Scorer, Unit
+from bench.metrics.diagnostics import DiagnosticsMeasure
 from bench.metrics.features import Features
 from bench.metrics.known_region import to_uint8
 from bench.metrics.scores import Scored
@@ -31,6 +32,8 @@ TRUTH = ""
 PIXELS: Mapping[str, int] = {"cpu": 2**18, "cuda": 2**22}
 """Largest number of pixels in a batch whose size is chosen automatically, by the type of the device. Larger batches are
 slower on a CPU, because they no longer fit into its caches."""
+DIAGNOSTICS = "diagnostics"
+"""Name of the measure whose values the checks need. It is applied even if it is not chosen."""
 MOST = 32
 """Largest number of pictures in a batch whose size is chosen automatically."""
 
@@ -104,7 +107,8 @@ def measure(
     pictures: dict[int, PictureFacts] = {}
     edits: dict[str, dict[int, EditFacts]] = {editor: {} for editor in editors}
     named: dict[str, str] = {}
-    units = [Unit(name) for name in measures.loaded]
+    applied = {DIAGNOSTICS: DiagnosticsMeasure(), **measures.loaded}
+    units = [Unit(name) for name in applied]
 
     def exemplar(place: int) -> npt.NDArray[np.uint8] | None:
         return None if pairs.exemplars is None else pairs.exemplars.pixels(place)
@@ -118,24 +122,36 @@ def measure(
         masks = np.stack([np.zeros(images.shape[2:], np.bool_) if one is None else one.hole for one in given])
         mask = torch.from_numpy(masks).unsqueeze(1).float().to(device)
         prompts = [] if pairs.prompts is None else [pairs.prompts[place] for place in places]
-        scorer = Scorer(measures.loaded, images, mask, [exemplar(place) for place in places], prompts, holes=masks)
+        scorer = Scorer(applied, images, mask, [exemplar(place) for place in places], prompts, holes=masks)
         found = {
             _Column(TRUTH, name, array): values
             for name in measures.loaded
             for array, values in scorer.truth(name).items()
         }
+        levels: dict[str, list[npt.NDArray[np.uint8]]] = {}
         for editor in editors:
             edited = [pairs.edited[editor].read(place) for place in places]
-            for place, pixels, one, image in zip(places, true, given, edited, strict=True):
-                levels = to_uint8(image, rounding="truncate").permute(1, 2, 0).numpy()
-                edits[editor][place] = edit_facts(pixels, levels, None if one is None else one.hole)
+            levels[editor] = [to_uint8(image, rounding="truncate").permute(1, 2, 0).numpy() for image in edited]
             scores = scorer.score(_like_a_decoder(edited).to(device), units)
             found |= {
                 _Column(editor, unit.measure, array): values
                 for unit, arrays in scores.items()
                 for array, values in arrays.items()
             }
-        for column, values in ReadBack(found).wait().items():
+        back = ReadBack(found).wait()
+        for editor, pictured in levels.items():
+            diagnosed = {
+                column.array: values
+                for column, values in back.items()
+                if (column.editor, column.measure) == (editor, DIAGNOSTICS)
+            }
+            for number, (place, pixels, one) in enumerate(zip(places, true, given, strict=True)):
+                diagnosis = {name: float(values[number]) for name, values in diagnosed.items()}
+                hole = None if one is None else one.hole
+                edits[editor][place] = edit_facts(pixels, pictured[number], hole, diagnosis)
+        for column, values in back.items():
+            if column.measure not in measures.loaded:
+                continue
             if values.ndim == 1:
                 named[column.array] = column.measure
             name = column.array if values.ndim == 1 else f"{column.measure}.{column.array}"

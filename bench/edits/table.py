@@ -14,7 +14,7 @@ from bench.edits.pairing import Pairs
 from bench.metrics.summary import Measurement, Summary
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference, holm
 from bench.runtime.not_available import NotAvailable
-from bench.tables.build import NATIVE, Column, Table, TableRow, style_of
+from bench.tables.build import DIAGNOSES, NATIVE, Column, Table, TableRow, style_of
 from bench.tables.comparisons import Comparisons, TableRows
 from bench.tables.render import few_sources_note, measured_shown
 
@@ -26,7 +26,7 @@ COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "dists", "perceptual_efficientn
            "kid", "inception_score", "fd_dinov2", "cmmd", "fd_efficientnet", "kid_efficientnet")  # fmt: skip
 """Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
-          "dists_known", "cmmd_unbiased", "border_step", "border_excess")  # fmt: skip
+          "dists_known", "cmmd_unbiased", "border_step", "border_excess", *DIAGNOSES)  # fmt: skip
 """Metrics that are shown below the main table, as far as they are measured."""
 
 

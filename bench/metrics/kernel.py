@@ -170,7 +170,7 @@ def kernel_estimate_by_parts(
 
 
 def _divided(sources: Sequence[str]) -> list[Chosen]:
-    """Divide the items into as many parts as `MOST` requires, or into fewer if a part would have only one source.
+    """Divide N items into N / `MOST` parts, rounded up, or into fewer parts if a part would have only one source.
 
     The result has the form that `bench.metrics.uncertainty.parts` returns.
     """

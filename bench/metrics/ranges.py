@@ -24,10 +24,21 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "ssim": (-1.0, 1.0),
     "ssim_known": (-1.0, 1.0),
     "perceptual_efficientnet": (0.0, 4.0),
+    "shift": (0.0, math.inf),
+    "zoom": (-20.0, 20.0),
+    "blur": (-math.sqrt(0.5), 2.0),
+    "explained": (0.0, 1.0),
+    "contrast_change": (-100.0, math.inf),
+    "sharpness_change": (-100.0, math.inf),
+    **{f"changed_{levels}": (0.0, 1.0) for levels in (1, 2, 4, 8)},
 }
 """Smallest and largest possible value of some metrics, by the metric. `kid` and `cmmd_unbiased` are unbiased estimates
-and `border_excess` is a difference, so these can be negative. The two CLIP scores are 100 times a cosine."""
-NOT_NEGATIVE = ("fid", "fd_", "cmmd", "dists", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
+and `border_excess` is a difference, so these can be negative. The two CLIP scores are 100 times a cosine. Zoom and blur
+are estimated within the limits in `bench.metrics.registration`, and changes of contrast and sharpness are percentages.
+"""
+NOT_NEGATIVE = (
+    "fid", "fd_", "cmmd", "dists", "lpips", "pre_", "border_step", "known_values", "colour_", "layers_as_printed",
+)  # fmt: skip
 """Beginnings of the names of distances, errors and counts. Such a metric cannot be negative."""
 ROUNDING = 1e-6
 """Tolerance for rounding errors, relative to the bound. For example, the Inception Score of equal pictures is 1, but a

@@ -282,7 +282,7 @@ class Summary:
 
         Returns:
             A dictionary from the name of each source to its share in [0, 1]. The largest share comes first. The
-            dictionary is empty if there is no difference, or if the difference has a variance of 0.
+            dictionary is empty if the difference cannot be computed, or if its variance is 0.
         """
         pair = self._pair(new, old, metric)
         if isinstance(pair, NotAvailable):

@@ -70,7 +70,7 @@ Each value has the key of the widths in `config.json`, the key of the depth, and
 
 
 def load_decoder(path: str | Path) -> Decoder:
-    """Read a decoder from a folder or a file, in float32. The argument `path` lists the supported formats.
+    """Read a decoder from a folder or a file, in float32. The description of `path` lists the supported formats.
 
     The width, the depth, the channels of the latents, the presence of a branch and the way of blending follow from the
     weights. If `config.json` states one of them, it must agree with the weights. The number of normalisation groups,

@@ -17,6 +17,7 @@ from bench.tables.printed import printed_as, published
 from bench.tables.verdicts import Verdict
 
 __all__ = [
+    "DIAGNOSES",
     "METRICS",
     "NATIVE",
     "PUBLISHED",
@@ -66,6 +67,25 @@ class Metric:
 
 
 NATIVE, PUBLISHED = "native", "published"
+DIAGNOSES = {
+    "colour_shift": Metric("Colour shift, known", 2, "CIEDE2000"),
+    "colour_field": Metric("Colour shift of places, known", 2, "CIEDE2000"),
+    "red_shift": Metric("Red, known", 2, "grey levels"),
+    "green_shift": Metric("Green, known", 2, "grey levels"),
+    "blue_shift": Metric("Blue, known", 2, "grey levels"),
+    "shift": Metric("Shift, known", 3, "pixels"),
+    "shift_right": Metric("Shift to the right, known", 3, "pixels"),
+    "shift_down": Metric("Shift down, known", 3, "pixels"),
+    "zoom": Metric("Zoom, known", 3, "%"),
+    "blur": Metric("Blur, known", 3, "pixels"),
+    "contrast_change": Metric("Contrast, known", 2, "% more"),
+    "sharpness_change": Metric("Sharpness, known", 2, "% more"),
+    **{
+        f"changed_{levels}": Metric(f"Known pixels off by more than {levels}", 2, "%", 100.0) for levels in (1, 2, 4, 8)
+    },
+}
+"""Style of each metric of the measure `diagnostics`, by the name of the metric. A table shows these metrics below its
+other metrics if the measure was used."""
 METRICS = {
     "clip_score": Metric("CLIP score", 2, higher_is_better=True, on_features=True),
     "clip_prompt": Metric("CLIP score of the prompt", 2, higher_is_better=True, on_features=True),
@@ -89,6 +109,7 @@ METRICS = {
     "pre_error_interior": Metric("Pre_error, interior", 2, "1e-5", 1e5),
     "border_step": Metric("Step across the border", 4),
     "border_excess": Metric("Step across the border beyond the truth's", 2, "grey levels", 255.0),
+    **DIAGNOSES,
     "pre_sse01": Metric("sum of squares over known values", 3),
     "pre_sse01_released": Metric("sum of squares over known values, saved in half precision", 3),
 }
@@ -96,7 +117,7 @@ METRICS = {
 
 The results also contain other metrics. A configuration can add metrics; see `styles_of`.
 """
-ON_REQUEST = ("fd_dinov2", "cmmd", "cmmd_unbiased", "dists", "dists_known")
+ON_REQUEST = ("fd_dinov2", "cmmd", "cmmd_unbiased", "dists", "dists_known", *DIAGNOSES)
 """Metrics of measures that no table uses by default. A table shows those that its run measured."""
 Styles = Mapping[str, Metric]
 

@@ -318,5 +318,5 @@ def _table(found: Mapping[str, Any]) -> TableSeeds:
 def _row(found: Mapping[str, Any]) -> RowSeeds:
     trainings = tuple(Training(**training) for training in found["trainings"])
     if not trainings:
-        raise ValueError(f"a row of the decoder {found['decoder']} without any training")
+        raise ValueError(f"the list of trainings is empty for a row of the decoder {found['decoder']}")
     return RowSeeds(str(found["decoder"]), trainings)

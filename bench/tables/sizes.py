@@ -44,8 +44,8 @@ class Size:
 def judge_size(run: JudgedRun, claim: Claim) -> Judgement:
     """Judge a statement on sizes, which holds if each of its comparisons has the claimed size.
 
-    A statement with the measure `resolution` claims no size. It holds if the run could distinguish each difference of
-    the printed size from zero.
+    A statement with the measure `resolution` claims no size. It holds if, in each comparison, the run could distinguish
+    a difference as large as the printed one from zero.
     """
     judge = _resolved if claim.measure == "resolution" else _sized
     return all_of([judge(run, claim, place) for place in range(len(claim.comparisons))])

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.metrics import clip_score
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.clip_score import ClipScore, ImageEncoder
+from bench.metrics.diagnostics import DiagnosticsMeasure
 from bench.metrics.feature_measure import FeatureMeasure
 from bench.metrics.image_encoding import saved
 from bench.metrics.inception import InceptionMeasure
@@ -73,6 +74,7 @@ def measures(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Measure]:
         "inception": InceptionMeasure(ported, QUEUED),
         "lpips": LPIPSMeasure(vgg),
         "known": KnownRegionMeasure(),
+        "diagnostics": DiagnosticsMeasure(),
         "similarity": SimilarityMeasure(),
         "clip": ClipScore(Encoder()),
     }

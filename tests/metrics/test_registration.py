@@ -1,0 +1,131 @@
+"""Tests of the estimated shift, zoom and blur against changes that were made, and of the first shift."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage.registration import phase_cross_correlation
+
+from bench.metrics import registration
+from bench.metrics.registration import Registration, register
+from benchmarks.faults import crop
+from tests.helpers.photographs import Photograph, Pixels, photograph
+
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+DRAWS = 40
+
+
+def pictures(side: int) -> list[Photograph]:
+    rng = np.random.default_rng(0)
+    return [photograph(rng, side) for _ in range(DRAWS)]
+
+
+def registered(one: Photograph, edited: Pixels) -> tuple[float, float, float, float]:
+    found = estimated(one.pixels @ LUMINANCE, edited @ LUMINANCE, ~one.hole)
+    return found.right.item(), found.down.item(), found.zoom.item(), found.explained.item()
+
+
+def estimated(truth: np.ndarray, edited: np.ndarray, known: np.ndarray) -> Registration:
+    return register(*(torch.from_numpy(values)[None] for values in (truth, edited, known)))
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("side", [64, 96, 160])
+def test_a_shift_of_one_pixel_is_found(side: int) -> None:
+    found = np.array([registered(one, one.shifted()) for one in pictures(side)])
+    assert np.nanmedian(found[:, 0]) == pytest.approx(1, abs=0.02)
+    assert (np.abs(found[:, 0] - 1) < 0.1).mean() >= 0.9
+    assert (found[:, 3] > 0.9).mean() >= 0.9
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("side", [64, 96, 128])
+def test_a_zoom_of_one_percent_is_found(side: int) -> None:
+    rng = np.random.default_rng(0)
+    drawn = [crop(rng, side) for _ in range(DRAWS)]
+    found = np.array(
+        [estimated(one.seen() @ LUMINANCE, one.seen(zoom=0.01) @ LUMINANCE, ~one.hole).zoom.item() for one in drawn]
+    )
+    assert np.nanmedian(found) == pytest.approx(0.01, abs=0.0002)
+    assert (np.abs(found - 0.01) < 0.0005).mean() >= 0.9
+
+
+@pytest.mark.property
+def test_a_large_shift_is_found() -> None:
+    for one in pictures(160)[:8]:
+        moved = np.roll(one.pixels, 9, axis=0)
+        right, down, zoom, _ = registered(one, moved)
+        assert (right, down, zoom) == pytest.approx((0, 9, 0), abs=1)
+
+
+@pytest.mark.property
+def test_other_brightness_and_contrast_are_no_shift() -> None:
+    for one in pictures(96)[:8]:
+        darker = (one.pixels * 0.8 + 10).astype(np.uint8)
+        right, down, zoom, _ = registered(one, darker)
+        assert (right, down) == pytest.approx((0, 0), abs=0.05)
+        assert zoom == pytest.approx(0, abs=0.001)
+
+
+@pytest.mark.property
+def test_the_hole_has_no_influence() -> None:
+    rng = np.random.default_rng(1)
+    for one in pictures(96)[:8]:
+        edited = one.shifted()
+        noise = rng.integers(0, 256, edited.shape, dtype=np.uint8)
+        changed = np.where(one.hole[..., None], noise, edited)
+        assert registered(one, changed)[0] == pytest.approx(registered(one, edited)[0], abs=0.05)
+
+
+@pytest.mark.property
+def test_a_picture_without_texture_or_known_pixels_gives_no_estimate() -> None:
+    flat = np.full((64, 64), 100.0)
+    everywhere, nowhere = np.ones((64, 64), np.bool_), np.zeros((64, 64), np.bool_)
+    grey = pictures(64)[0].pixels @ LUMINANCE
+    for found in (estimated(flat, flat + 1, everywhere), estimated(grey, cv2.blur(grey, (3, 3)), nowhere)):
+        assert torch.isnan(torch.stack([found.right, found.down, found.zoom, found.variance])).all()
+    stripes = np.tile(128 + 100 * np.sin(np.arange(64) / 2), (64, 1))
+    found = estimated(stripes, stripes, everywhere)
+    assert found.right.item() == 0  # stripes from top to bottom say nothing about a shift along them
+    assert torch.isnan(found.down).item()
+
+
+@pytest.mark.property
+def test_unrelated_pictures_give_no_estimate() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        truth, other = rng.normal(128, 30, (2, 64, 64))
+        assert torch.isnan(estimated(truth, other, np.ones((64, 64), np.bool_)).right).item()
+
+
+@pytest.mark.property
+def test_equal_pictures_did_not_change_at_all() -> None:
+    for one in pictures(96):
+        changed = one.pixels.copy()
+        changed[one.hole] = 7
+        right, down, zoom, explained = registered(one, changed)
+        assert (right, down, zoom, explained) == (0, 0, 0, 0)
+
+
+@pytest.mark.property
+def test_a_batch_gives_the_values_of_its_items() -> None:
+    drawn = pictures(96)[:6]
+    given = [(one.pixels @ LUMINANCE, one.shifted() @ LUMINANCE, ~one.hole) for one in drawn]
+    truth, edited, known = (torch.from_numpy(np.stack(values)) for values in zip(*given, strict=True))
+    together = register(truth, edited, known)
+    for place, one in enumerate(drawn):
+        right, down, zoom, _ = registered(one, one.shifted())
+        found = [values[place].item() for values in (together.right, together.down, together.zoom)]
+        assert found == pytest.approx([right, down, zoom], rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.reference
+def test_the_first_shift_is_that_of_scikit_image() -> None:
+    for number, one in enumerate(pictures(96)[:12]):
+        rows, columns = (number % 5 - 2) * 3, (number % 4 - 1) * 4
+        truth, known = one.pixels @ LUMINANCE, ~one.hole
+        edited = np.roll(truth, (rows, columns), (0, 1))
+        expected, _, _ = phase_cross_correlation(edited, truth, reference_mask=known, moving_mask=known)
+        tensors = (torch.from_numpy(values)[None] for values in (truth, edited, known))
+        found = registration._whole_shift(*tensors)
+        assert [found.down.item(), found.right.item()] == expected.tolist()
