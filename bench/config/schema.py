@@ -264,6 +264,8 @@ class Dataset:
     """File or folder of the captions, for `dataset=folder` and `dataset=prompts`; None if there are none."""
     exemplars: str | None = None
     """Folder of the exemplars of the pictures in `root`, for `dataset=folder`; None if there are none."""
+    more: str | None = None
+    """Folder with further unpacked packages of photographs, for `dataset=photographs`; None if there is none."""
     fit: str | None = None
     """Way to make pictures square: `squash` scales both sides, and `crop` scales the shorter side and cuts out the
     centre. None leaves it to the data set. With either way, no masks are drawn, and the whole image is the hole.
