@@ -114,6 +114,20 @@ def test_a_table_without_its_extra_ends_with_one_message(tmp_path: Path) -> None
     assert run_without(["diffusers"], ["-c", IN_PYTHON, *words], tmp_path).stdout.splitlines() == [message]
 
 
+def test_reading_text_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    message = "rapidocr is not installed: run pip install 'asymbench[ocr]'"
+    words = ["-m", "bench.score", "--truth", tmp_path / "pictures", "--edited", tmp_path / "pictures"]
+    done = run_without(["rapidocr"], [*words, "--measures", "text", "--out", "out"], tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"bench.score: {message}")
+    stores = [f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}"]
+    done = run_without(
+        ["rapidocr"], ["-m", "bench", "experiment=text", *SMALL, "limit=2", *stores, "out=out"], tmp_path
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"bench: {message}")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_a_training_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
     words = ["experiment=train_decoder", f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}"]
     done = run_without(["tensorboard"], ["-m", "bench", *words, "out=out"], tmp_path)

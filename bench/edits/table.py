@@ -11,6 +11,7 @@ import pandas
 from bench.edits.checks import Check
 from bench.edits.measures import Measures
 from bench.edits.pairing import Pairs
+from bench.metrics.legibility import counted
 from bench.metrics.summary import Measurement, Summary
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference, holm
 from bench.runtime.not_available import NotAvailable
@@ -24,7 +25,10 @@ PROFILE = "score"
 """Name that stands in the place of a profile's name in the files of a scoring."""
 OF_SETS = ("fid", "kid", "inception_score")
 """Metrics of a whole set of pictures, which need a minimum number of pictures."""
-COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "clip_score", "clip_prompt", "fid", "kid", "inception_score")
+COLUMNS = (
+    "pre_error", "psnr", "ssim", "lpips", "text_accuracy_outside", "text_ned_outside", "text_accuracy_crossing",
+    "text_ned_crossing", "clip_score", "clip_prompt", "fid", "kid", "inception_score",
+)  # fmt: skip
 """Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
           "border_step", "border_excess")  # fmt: skip
@@ -46,26 +50,29 @@ def score_table(
     editors = tuple(summary.scored.rows)
     known = reference if reference in editors else None
     comparisons = Comparisons(summary, TableRows(known, editors, competing=editors))
-    measured = _with_reasons(pairs, comparisons.table(), measures)
+    measured, styles = _with_reasons(pairs, comparisons.table(), measures), measures.styles
     there = {metric for cells in measured.values() for metric in cells}
     columns = [metric for metric in COLUMNS if metric in there and metric not in measures.lacking]
     best = {
         metric: row
         for metric in columns
-        if (row := comparisons.best(metric, higher_is_better=METRICS[metric].higher_is_better)) is not None
+        if (row := comparisons.best(metric, higher_is_better=styles[metric].higher_is_better)) is not None
     }
+    further = [metric for metric in styles if metric not in METRICS and metric not in columns]
+    text = next((said for values in summary.scored.rows.values() if (said := counted(values))), None)
     table = Table(
         number=None,
         title=_title(pairs),
         profile=PROFILE,
         columns=tuple(
-            Column(metric, METRICS[metric].heading(measures.features), "", METRICS[metric]) for metric in columns
+            Column(metric, styles[metric].heading(measures.features), "", styles[metric]) for metric in columns
         ),
         rows=tuple(TableRow(editor, editor, False, "", NATIVE, cells, {}) for editor, cells in measured.items()),
         reference=known or "",
-        notes=tuple(_notes(pairs, measures, measured)),
-        beside=tuple(metric for metric in (*BESIDE, *measures.lacking) if metric in there),
+        notes=(*([] if text is None else [text]), *_notes(pairs, measures, measured)),
+        beside=tuple(metric for metric in (*BESIDE, *further, *measures.lacking) if metric in there),
         best=best,
+        styles=styles,
     )
     return replace(table, notes=(*(check.text for check in checks), *table.notes, *few_sources_note(table)))
 
@@ -149,7 +156,7 @@ def compact_table(table: Table) -> pandas.DataFrame:
         for column in table.columns
     }
     for metric in table.beside:
-        style = style_of(metric)
+        style = style_of(metric, table.styles)
         assert style is not None
         lines[style.heading()] = {row.label: measured_shown(row.measured.get(metric), style) for row in table.rows}
     frame = pandas.DataFrame.from_dict(lines, orient="index", columns=[row.label for row in table.rows])

@@ -25,8 +25,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """Smallest and largest possible value of some metrics, by the metric. `kid` is an unbiased estimate and `border_excess`
 is a difference, so both can be negative. The two CLIP scores are 100 times a cosine."""
-NOT_NEGATIVE = ("fid", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
+NOT_NEGATIVE = (
+    "fid", "lpips", "pre_", "border_step", "known_values", "layers_as_printed", "text_words", "text_left_out"
+)  # fmt: skip
 """Beginnings of the names of distances, errors and counts. Such a metric cannot be negative."""
+SHARES = ("text_accuracy", "text_ned")
+"""Beginnings of the names of shares and of likenesses, whose values are 0 to 1."""
 ROUNDING = 1e-6
 """Tolerance for rounding errors, relative to the bound. For example, the Inception Score of equal pictures is 1, but a
 rounding error can make it a little smaller."""
@@ -43,6 +47,8 @@ def never_negative(metric: str) -> bool:
 
 def _range(metric: str) -> tuple[float, float]:
     name = MetricName.parse(metric).metric
+    if name.startswith(SHARES):
+        return 0.0, 1.0
     return RANGES.get(name, (0.0, math.inf) if name.startswith(NOT_NEGATIVE) else UNBOUNDED)
 
 
