@@ -147,7 +147,8 @@ class ReadLine:
 def draw_readings(path: Path, lines: Sequence[ReadLine], *, title: str, heads: Sequence[str]) -> None:
     """Write a figure of words, with the text that a recogniser read below each picture.
 
-    A text that is the word is green and has a check mark. Any other text is red and has a cross.
+    A text that is the word is green and has a check mark. Any other text is red and has a cross. A character that the
+    figure's font does not have is shown as an empty box.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
@@ -165,13 +166,24 @@ def draw_readings(path: Path, lines: Sequence[ReadLine], *, title: str, heads: S
             place.set_yticks([])
             if line.texts:
                 mark, colour = ("✓", "#1a7f37") if line.right[number] else ("✗", "#b3261e")
-                said = one_line(line.texts[number]) or "(nothing)"
+                said = _drawable(one_line(line.texts[number])) or "(nothing)"
                 place.set_xlabel(f"{mark} {said}", fontsize=9, color=colour, labelpad=2, parse_math=False)
         places[0].set_ylabel(_wrapped(line.label), rotation=0, ha="right", va="center", fontsize=8, parse_math=False)
     for place, words in zip(axes[0], heads, strict=True):
         place.set_title(words, fontsize=8, parse_math=False)
     _set_title(figure, title)
     _save(figure, path)
+
+
+def _drawable(text: str) -> str:
+    """Return a text with an empty box in place of each character that the font of the figures does not have.
+
+    A recogniser of several scripts may read a blurred word as a Chinese character.
+    """
+    from matplotlib.font_manager import findfont, get_font
+
+    known = get_font(findfont("DejaVu Sans")).get_charmap()
+    return "".join(letter if ord(letter) in known else "□" for letter in text)
 
 
 def _set_title(figure: Figure, title: str) -> None:
