@@ -117,8 +117,9 @@ def test_a_table_without_its_extra_ends_with_one_message(tmp_path: Path) -> None
 def test_reading_text_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
     pictures(tmp_path)
     message = "rapidocr is not installed: run pip install 'asymbench[ocr]'"
-    words = ["-m", "bench.score", "--truth", tmp_path / "pictures", "--edited", tmp_path / "pictures"]
-    done = run_without(["rapidocr"], [*words, "--measures", "text", "--out", "out"], tmp_path)
+    folder = tmp_path / "pictures"
+    words = ["-m", "bench.score", "--truth", folder, "--edited", f"mine={folder}", "--measures", "text", "--out", "out"]
+    done = run_without(["rapidocr"], words, tmp_path)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"bench.score: {message}")
     stores = [f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}"]
     done = run_without(
