@@ -34,10 +34,7 @@ SLIPS = [
     ([SEVENTH, "decoder.widht=2"], "did you mean width?"),
     ([SEVENTH, "row=[base_maks]"], "did you mean base_mask?"),
     ([SEVENTH, "stage=reprot"], "did you mean report?"),
-    (
-        [SEVENTH, "measure=x"],
-        "measure: expected a file DIR/measure/NAME.yaml, where DIR is a folder that --config-dir names",
-    ),
+    ([SEVENTH, "measure=x"], "measure: expected one of text, found measure/x, which does not exist"),
     ([SEVENTH, "decoder="], "decoder: expected one of base"),
     ([SEVENTH, "=3"], "=3: expected KEY=VALUE, found no KEY"),
     ([SEVENTH, "out="], "out: expected a folder, found an empty text"),

@@ -123,6 +123,21 @@ def test_a_measure_without_its_extra_ends_with_one_message(tmp_path: Path) -> No
     assert list((tmp_path / "work").iterdir()) == []
 
 
+def test_reading_text_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    message = "rapidocr is not installed: run pip install 'asymbench[ocr]'"
+    folder = tmp_path / "pictures"
+    words = ["-m", "bench.score", "--truth", folder, "--edited", f"mine={folder}", "--measures", "text", "--out", "out"]
+    done = run_without(["rapidocr"], words, tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"bench.score: {message}")
+    stores = [f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}"]
+    done = run_without(
+        ["rapidocr"], ["-m", "bench", "experiment=text", *SMALL, "limit=2", *stores, "out=out"], tmp_path
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"bench: {message}")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_a_training_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
     words = ["experiment=train_decoder", f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}"]
     done = run_without(["tensorboard"], ["-m", "bench", *words, "out=out"], tmp_path)

@@ -17,6 +17,7 @@ import torch
 
 from bench.checking.report import gigabytes
 from bench.data.items import Item
+from bench.data.words import Word
 from bench.results.run_folder import Forecast
 from bench.runtime.device import finish
 from bench.runtime.machine import free_disk, peak_memory
@@ -174,7 +175,9 @@ class Meter:
 
 
 def trial_items(resolution: int, count: int) -> list[Item]:
-    """Return items for a trial. Each item has everything that a generator may need: a mask, a caption and an exemplar.
+    """Return items for a trial. Each item has a mask, a caption, an exemplar and a word.
+
+    Generators may need the caption and the exemplar, and a measure may read the word.
 
     The pictures are noise, because the content of pictures does not affect the time.
 
@@ -188,7 +191,8 @@ def trial_items(resolution: int, count: int) -> list[Item]:
         mask = np.zeros((resolution, resolution), np.uint8)
         mask[resolution // 4 : resolution // 2, resolution // 4 : 3 * resolution // 4] = 1
         image, exemplar = (draw.integers(0, 256, (side, side, 3), np.uint8) for side in (resolution, resolution // 2))
-        made.append(Item(f"trial {number}", f"trial {number}", image, mask, "a photograph of a street", exemplar))
+        name, words = f"trial {number}", (Word("street", 0, 0, resolution, max(1, resolution // 4), 10),)
+        made.append(Item(name, name, image, mask, "a photograph of a street", exemplar, words=words))
     return made
 
 

@@ -335,11 +335,6 @@ def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
     if isinstance(error, ConfigAttributeError | ConfigKeyError) and isinstance(parent, DictConfig):
         kind = parent._metadata.object_type
         allowed = [item.name for item in fields(kind)] if is_dataclass(kind) else [str(name) for name in parent]
-        if key in PACKAGES:
-            return (
-                f"{key}: expected a file DIR/{key}/NAME.yaml, where DIR is a folder that --config-dir names; found no "
-                "such file"
-            )
         name = key.rpartition(".")[2]
         deeper_keys = [one for one in _keys(parent, key.rpartition(".")[0]) if one.endswith(f".{name}")]
         close = (

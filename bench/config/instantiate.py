@@ -152,7 +152,9 @@ def make(node: Mapping[str, Any], key: str, **given: Any) -> Any:
         cause: BaseException | None = error
         while cause is not None:  # Hydra wraps the error that an inner target raised
             if isinstance(cause, Exception) and outcome(cause) is not None:
-                raise cause from error
+                while isinstance(cause.__cause__, Exception) and outcome(cause.__cause__) is not None:
+                    cause = cause.__cause__  # Hydra's error about a missing package has a message only by its cause
+                raise cause from (None if cause is error else error)
             if isinstance(cause, TypeError | ValueError):
                 raise BadInputError(f"{key}: {cause}") from error
             if cause.__cause__ is None and str(node.get(TARGET)).split(".")[0] not in OWN_PACKAGES:

@@ -61,7 +61,7 @@ CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction", "blending")
   or to fill the hole, which are slow.
 """
 STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
-FIGURES = ("details", "borders", "captions")
+FIGURES = ("details", "borders", "captions", "words_outside", "words_crossing")
 """Kinds of the paper's figures. `bench.reporting.paper_figures` draws them."""
 DTYPES = ("float32", "float16")
 """Data types in which features can be saved."""

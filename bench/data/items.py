@@ -25,6 +25,7 @@ from bench.data.masks import MaskPreset, accept_masks
 from bench.data.names import valid_id
 from bench.data.pictures import read_rgb, size_of
 from bench.data.squaring import Squaring
+from bench.data.words import Word
 from bench.errors import BadInputError
 from bench.runtime.seeding import numpy_generator
 
@@ -62,6 +63,9 @@ class Picture:
     exemplar: Path | None = None
     """Picture of the content to paint into the hole."""
     caption: str = ""
+    words: tuple[Word, ...] | None = None
+    """Words that are written in the picture, with boxes in pixels of the picture. An empty tuple means that there is no
+    word; None means that nothing is known about words."""
     reference: bool = True
     """True if the image belongs to the true images with which Fréchet distances compare a row.
 
@@ -165,6 +169,8 @@ class Item:
     """Picture of the content to paint into the hole, as uint8 RGB of shape (H, W, 3) for any H and W."""
     pictured: bool = True
     """True if `image` is the true picture of the item; False if the item has no picture and `image` is only grey."""
+    words: tuple[Word, ...] | None = None
+    """Words that are written in the image; None if nothing is known about words."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.mask.shape, 3):
@@ -173,6 +179,13 @@ class Item:
                 f"item {self.id}: expected an RGB image and a mask of the same height and width, found an image of "
                 f"{sizes[0]} and a mask of {sizes[1]}"
             )
+        for word in self.words or ():
+            if not word.fits(self.mask.shape):
+                raise BadInputError(
+                    f"item {self.id}: expected the box of each word inside the image of {self.mask.shape[1]}×"
+                    f"{self.mask.shape[0]} pixels, found the columns {word.left} to {word.right} and the rows "
+                    f"{word.top} to {word.bottom} for {word.text!r}"
+                )
 
     @property
     def mask_area(self) -> float:
@@ -204,10 +217,16 @@ def inpainting_item(
         The item, or None if all five masks cover too much of the image. LaMa leaves such a picture out.
 
     Raises:
-        BadInputError: the item has no picture, or the file of the picture or of the exemplar is missing or broken.
+        BadInputError: the item has no picture, the file of the picture or of the exemplar is missing or broken, or the
+            boxes of words are known, which belong to the picture before it is scaled.
     """
     if picture.path is None:
         raise BadInputError(f"item {picture.id}: expected a picture in which a mask can be drawn, found no picture")
+    if picture.words is not None:
+        raise BadInputError(
+            f"item {picture.id}: expected that its mask is a file, because the boxes of its words are given, found "
+            "that masks are drawn"
+        )
     scaled = np.asarray((squaring or Squaring()).covering(read_rgb(picture.path), resolution))
     height, width = scaled.shape[:2]
     accepted = accept_masks(masks, height, width, numpy_generator(seed, picture.id, "mask"))
@@ -245,16 +264,23 @@ def item_of_files(picture: Picture, *, resolution: int, squaring: Squaring) -> t
             grey pixels.
 
     Raises:
-        BadInputError: a file is missing or broken, or `read_mask` refuses the mask.
+        BadInputError: a file is missing or broken, `read_mask` refuses the mask, or the boxes of words are known and
+            the picture has another size than the item, so that the boxes would be wrong.
     """
     mask, between = np.ones((resolution, resolution), np.uint8), 0
     if picture.path is None:
         return unpictured_item(picture.id, picture.source, picture.caption, resolution), between
     image = square_image(picture.path, resolution=resolution, squaring=squaring)
+    size = size_of(picture.path)
+    if picture.words is not None and size != (resolution, resolution):
+        raise BadInputError(
+            f"{picture.path}: expected a picture of {resolution}×{resolution} pixels, because the boxes of its words "
+            f"are given for this size, found {size[0]}×{size[1]}"
+        )
     if picture.mask is not None:
-        size = size_of(picture.path)
         mask, between = read_mask(picture.mask, resolution=resolution, like=size, values=picture.mask_values)
-    return Item(picture.id, picture.source, image, mask, picture.caption, _exemplar(picture.exemplar)), between
+    exemplar = _exemplar(picture.exemplar)
+    return Item(picture.id, picture.source, image, mask, picture.caption, exemplar, words=picture.words), between
 
 
 def unpictured_item(name: str, source: str, caption: str, resolution: int) -> Item:

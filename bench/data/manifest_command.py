@@ -25,7 +25,7 @@ __all__ = ["diff", "main", "show", "verify"]
 SAME, DIFFERENT, BAD_INPUT = 0, 1, 2
 CONTENTS = ("image", "mask", "caption", "exemplar")
 """Keys of an item's entry in a manifest whose value is a SHA-256, or null if the item has no such content."""
-FACTS = ("source", "reference")
+FACTS = ("source", "reference", "words")
 SETTINGS = ("resolution", "masks", "fit", "seed")
 FIRST = 5
 DIGITS = 12
@@ -56,8 +56,8 @@ def diff(first: Manifest, second: Manifest) -> dict[str, list[str]]:
     Returns:
         For each kind of difference that was found, the ids of the differing items. The result is empty if the items of
             the manifests are equal. The kinds are `only in A`, `only in B`, `image`, `mask`, `caption`, `exemplar`,
-            `source`, `reference` and `order`. The kind `order` has each item that is in both manifests but has another
-            position in A than in B. Items that are in only one manifest are ignored when positions are counted.
+            `source`, `reference`, `words` and `order`. The kind `order` has each item that is in both manifests but has
+            another position in A than in B. Items that are in only one manifest are ignored when positions are counted.
     """
     left, right = ({line["id"]: line for line in manifest["items"]} for manifest in (first, second))
     common, reordered = [name for name in left if name in right], [name for name in right if name in left]

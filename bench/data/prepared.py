@@ -39,6 +39,7 @@ from bench.data.names import escaped, path_as_text, text_as_path, valid_id
 from bench.data.pictures import read_rgb
 from bench.data.squaring import FILTERS, FITS, Squaring, own_squaring
 from bench.data.walking import left_out_note
+from bench.data.words import WordLine, words_as_lines, words_of
 from bench.errors import BadInputError, RunFailedError
 from bench.runtime.defaults import with_defaults
 from bench.runtime.strict_json import read_json_as
@@ -98,6 +99,7 @@ class _Line(TypedDict):
     mask: str | None
     caption: str | None
     exemplar: str | None
+    words: NotRequired[list[WordLine]]
 
 
 class _Manifest(TypedDict):
@@ -133,7 +135,8 @@ class Items:
 
     Attributes:
         manifest: the items and their settings. `items` is the ordered list, with `id`, `source`, `mask_area`,
-            `reference`, and the SHA-256 (or null) of `image`, `mask`, `caption` and `exemplar`. Settings are
+            `reference`, and the SHA-256 (or null) of `image`, `mask`, `caption` and `exemplar`. An item whose words are
+            known also has `words`, each with its text and its box. Settings are
             `resolution`, `masks`, `fit`, `seed` and `subset`, and also `filter` and `crop_offset` if these are not the
             defaults. `dropped` lists the ids of pictures whose masks were all too large. `broken` has the id of each
             broken picture, with the reason. `left_out` has the path of each file or folder that the adapter left out,
@@ -208,7 +211,7 @@ class Items:
 
     def _item(self, row: dict[str, Any], line: dict[str, Any]) -> Item:
         try:
-            item = self._as_stored(row)
+            item = self._as_stored(row, line)
             if not self.changed(item, line):
                 return item
         except (BadInputError, ValueError):
@@ -227,7 +230,7 @@ class Items:
             ValueError: the image or the mask of the item in the Arrow file has too few or too many pixels for the
                 resolution.
         """
-        return self._as_stored(self.table[place])
+        return self._as_stored(self.table[place], self.lines()[place])
 
     def changed(self, item: Item, line: dict[str, Any]) -> list[str]:
         """Return the keys, such as `image` or `source`, for which an item differs from the manifest.
@@ -248,7 +251,7 @@ class Items:
         }
         return [key for key, value in contents.items() if line.get(key) != value]
 
-    def _as_stored(self, row: dict[str, Any]) -> Item:
+    def _as_stored(self, row: dict[str, Any], line: dict[str, Any]) -> Item:
         side = self.manifest["resolution"]
         if row["image"] is None and row["image_file"] is None:
             return unpictured_item(row["id"], row["source"], row["caption"], side)
@@ -257,7 +260,8 @@ class Items:
         else:
             image = np.frombuffer(row["image"], np.uint8).reshape(side, side, 3)
         exemplar = None if row["exemplar_file"] is None else np.asarray(read_rgb(text_as_path(row["exemplar_file"])))
-        return Item(row["id"], row["source"], image, _mask(row["mask"], side), row["caption"], exemplar)
+        mask, words = _mask(row["mask"], side), words_of(line.get("words"), f"item {row['id']}")
+        return Item(row["id"], row["source"], image, mask, row["caption"], exemplar, words=words)
 
 
 def _mask(stored: bytes | None, side: int) -> npt.NDArray[np.uint8]:
@@ -455,7 +459,8 @@ def _description(picture: Picture, contents: Mapping[Path, str], *, drawn: bool)
         None if drawn or path is None else path_as_text(path.absolute()) for path in (picture.path, picture.exemplar)
     ]
     values = None if picture.mask_values is None else str(picture.mask_values)
-    return [picture.id, picture.source, picture.caption, picture.reference, *states, *places, values]
+    words = [] if picture.words is None else [words_as_lines(picture.words)]
+    return [picture.id, picture.source, picture.caption, picture.reference, *states, *places, values, *words]
 
 
 def _refuse_changed(changed: list[Path]) -> None:
@@ -535,6 +540,7 @@ class _Preparation:
             "mask": None if self.pictures.masks == "whole" else item.mask_sha256,
             "caption": hashlib.sha256(item.caption.encode()).hexdigest() if item.caption else None,
             "exemplar": None if item.exemplar is None else sha256_of(item.exemplar),
+            **({} if item.words is None else {"words": words_as_lines(item.words)}),
         }
 
     def _row(self, picture: Picture, item: Item) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from bench.checking.required_paths import Need, needs
 from bench.config.instantiate import make, weight_files
 from bench.config.option_files import conf_dir
 from bench.config.paths import Paths
-from bench.config.schema import Metrics, Profile
+from bench.config.schema import MeasureSpec, Metrics, Profile
 from bench.errors import BadInputError, outcome
 from bench.evaluation.scoring import features_of, measure_protocols, minimums_of
 from bench.metrics.measure import Measure
@@ -81,7 +81,7 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
 
     Args:
         chosen: name of a set of measures (`default`, `paper` or `mini`), to load those of its measures that fit the
-            tasks; or one or several names of measures of the set `default`.
+            tasks; or one or several names of measures of the set `default` or of the group `measure`, such as `text`.
         tasks: names of the scoring's tasks, which are keys of the configuration's `metrics.tasks`.
         device: device on which the networks compute.
 
@@ -150,8 +150,9 @@ def _made(spec: Mapping[str, Any], name: str) -> Measure | NotAvailable:
 def _configuration(metrics: str, profile: str) -> dict[str, Any]:
     """Return the groups `metrics`, `profile` and `paths` of the configuration as plain data.
 
-    Only the files of these groups are read, because a scoring has no experiment, and composing a whole configuration
-    takes a second. Of the group `profile`, only the key `fid_minimum` is returned.
+    The measures are those of the group `metrics` and every option of the group `measure`. Only the files of these
+    groups are read, because a scoring has no experiment, and composing a whole configuration takes a second. Of the
+    group `profile`, only the key `fid_minimum` is returned.
 
     Args:
         metrics: option of the group `metrics`.
@@ -165,6 +166,9 @@ def _configuration(metrics: str, profile: str) -> dict[str, Any]:
         )
         for group, option in options.items()
     }
+    for file in sorted((conf_dir() / "measure").glob("*.yaml")):
+        own = OmegaConf.merge(OmegaConf.structured(MeasureSpec), OmegaConf.load(file))
+        OmegaConf.update(groups["metrics"], f"measures.{file.stem}", own)
     found = OmegaConf.create(groups)
     return {
         "metrics": OmegaConf.to_container(found["metrics"], resolve=True),

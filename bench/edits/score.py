@@ -59,7 +59,7 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         reference: editor with which every other editor is compared; None compares every pair of editors.
         measures: `default` for the networks of the paper's metrics and EfficientNet, `mini` for this project's small
             networks; or names of single measures, some of `known_region`, `similarity`, `diagnostics`, `lpips`,
-            `inception`, `efficientnet`, `clip` and `prompt`.
+            `inception`, `efficientnet`, `clip`, `prompt` and `text`. `text` needs the extra `ocr`.
         prompts: for each picture in the order of `truth`, the text that the editor was given; None leaves out the CLIP
             score of text and picture.
         exemplars: for each picture, a picture of what was to be painted into the hole; None leaves out the CLIP score

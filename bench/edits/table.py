@@ -11,10 +11,11 @@ import pandas
 from bench.edits.checks import Check
 from bench.edits.measures import Measures
 from bench.edits.pairing import Pairs
+from bench.metrics.legibility import counted
 from bench.metrics.summary import Measurement, Summary
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference, holm
 from bench.runtime.not_available import NotAvailable
-from bench.tables.build import DIAGNOSES, NATIVE, Column, Table, TableRow, style_of
+from bench.tables.build import DIAGNOSES, METRICS, NATIVE, Column, Table, TableRow, style_of
 from bench.tables.comparisons import Comparisons, TableRows
 from bench.tables.render import few_sources_note, measured_shown
 
@@ -22,8 +23,11 @@ __all__ = ["PROFILE", "compact_table", "differences_of", "missing_values", "numb
 
 PROFILE = "score"
 """Name that stands in the place of a profile's name in the files of a scoring."""
-COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "dists", "perceptual_efficientnet", "clip_score", "clip_prompt", "fid",
-           "kid", "inception_score", "fd_dinov2", "cmmd", "fd_efficientnet", "kid_efficientnet")  # fmt: skip
+COLUMNS = (
+    "pre_error", "psnr", "ssim", "lpips", "dists", "perceptual_efficientnet", "text_accuracy_outside",
+    "text_ned_outside", "text_accuracy_crossing", "text_ned_crossing", "clip_score", "clip_prompt", "fid", "kid",
+    "inception_score", "fd_dinov2", "cmmd", "fd_efficientnet", "kid_efficientnet",
+)  # fmt: skip
 """Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
           "dists_known", "cmmd_unbiased", "border_step", "border_excess", *DIAGNOSES)  # fmt: skip
@@ -54,6 +58,8 @@ def score_table(
         for metric in columns
         if (row := comparisons.best(metric, higher_is_better=styles[metric].higher_is_better)) is not None
     }
+    further = [metric for metric in styles if metric not in METRICS and metric not in columns]
+    text = next((said for values in summary.scored.rows.values() if (said := counted(values))), None)
     table = Table(
         number=None,
         title=_title(pairs),
@@ -63,8 +69,8 @@ def score_table(
         ),
         rows=tuple(TableRow(editor, editor, False, "", NATIVE, cells, {}) for editor, cells in measured.items()),
         reference=known or "",
-        notes=tuple(_notes(pairs, measures, measured)),
-        beside=tuple(metric for metric in (*BESIDE, *measures.lacking) if metric in there),
+        notes=(*([] if text is None else [text]), *_notes(pairs, measures, measured)),
+        beside=tuple(metric for metric in (*BESIDE, *further, *measures.lacking) if metric in there),
         best=best,
         styles=styles,
     )

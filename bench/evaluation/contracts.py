@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from bench.checking.estimate import trial_items
-from bench.config.instantiate import named
+from bench.config.instantiate import named, own_code
 from bench.errors import BadInputError
 from bench.evaluation.sampling import KINDS, LATENTS, Sampling, latents_of_items
 from bench.evaluation.scoring import unit_interval
@@ -26,7 +26,7 @@ from bench.generation.decoding import Decoded
 from bench.generation.generator import Generator, float_images
 from bench.generation.method import Batch, Method, UnfitImageError, chain, image_of, made_beforehand
 from bench.metrics.batch_scorer import Scorer, Unit
-from bench.metrics.measure import Measure
+from bench.metrics.measure import Extra, Measure
 from bench.models.decoder import Decoder
 from bench.runtime.copies import ReadBack
 
@@ -78,8 +78,9 @@ def check_contracts(
             image = check_method(row, method, batch)
     seen = unit_interval(image).repeat(COPIES, 1, 1, 1)
     truth, mask = truth.repeat(COPIES, 1, 1, 1), batch.mask.repeat(COPIES, 1, 1, 1)
+    extra = Extra([item[0].exemplar] * COPIES, words=[item[0].words] * COPIES)
     for name, measure in measures.items():
-        check_measure(name, measure, specs[name], seen, truth, mask, [item[0].exemplar] * COPIES)
+        check_measure(name, measure, specs[name], seen, truth, mask, extra)
 
 
 def check_space(row: str, method: Method, generator: Generator) -> None:
@@ -205,7 +206,7 @@ def check_measure(
     image: Tensor,
     truth: Tensor,
     mask: Tensor,
-    exemplars: Sequence[Any],
+    extra: Extra,
 ) -> None:
     """Check a measure on a batch of B items.
 
@@ -218,14 +219,14 @@ def check_measure(
         image: images to measure, B×3×H×W in [0, 1].
         truth: true images B×3×H×W uint8.
         mask: masks B×1×H×W, 1 = hole.
-        exemplars: exemplar of each item; None for an item without an exemplar.
+        extra: exemplars and words of the items.
 
     Raises:
         BadInputError: the measure fails, or does not return these arrays.
     """
     key, count = f"metrics.measures.{name}.measure", len(image)
     with _named(key, WANTED):
-        scorer = Scorer({name: measure}, truth, mask, exemplars)
+        scorer = Scorer({name: measure}, truth, mask, extra.exemplars, words=extra.words)
         made = {"keep_truth": scorer.truth(name), "keep": scorer.score(image, [Unit(name)])[Unit(name)]}
     for what, arrays in made.items():
         if not isinstance(arrays, Mapping):
@@ -234,9 +235,13 @@ def check_measure(
             )
     with _named(key, WANTED):
         kept = {what: ReadBack(arrays).wait() for what, arrays in made.items()}
+    external = bool(own_code(spec.get("measure")))
     for what, arrays in kept.items():
         for array, values in arrays.items():
-            _check_array(f"{key}: the array {array} from the method {what}()", values, count)
+            name = f"{key}: the array {array} from the method {what}()"
+            _check_array(name, values, count)
+            if external and values.ndim == 1 and np.isnan(values).all():
+                log.warning("%s: the value is NaN for the only item of the trial, so no other value was tested", name)
     columns = {array: values.ndim for array, values in kept["keep"].items()}
     wanted = {metric: 1 for metric in spec.get("metrics", {}) if metric not in spec.get("set_metrics", {})}
     wanted |= dict.fromkeys(spec.get("set_metrics", {}).values(), 2)
@@ -262,8 +267,6 @@ def _check_array(what: str, values: object, count: int) -> None:
         raise BadInputError(
             f"{what}: expected finite values, or NaN for an item that cannot be measured, found infinite values"
         )
-    if values.ndim == 1 and np.isnan(values).all():
-        log.warning("%s: the value is NaN for the only item of the trial, so no other value was tested", what)
 
 
 def _sizes(shape: Sequence[int]) -> str:

@@ -295,7 +295,8 @@ class Scoring:
             items = [block[place] for place in chosen]
             batch, truth = self.sampling.batch(items, {name: values[list(chosen)] for name, values in latents.items()})
             holes = np.stack([item.mask for item in items]) > 0
-            scorer = Scorer(measures, truth, batch.mask, [item.exemplar for item in items], holes=holes)
+            exemplars, words = [item.exemplar for item in items], [item.words for item in items]
+            scorer = Scorer(measures, truth, batch.mask, exemplars, holes=holes, words=words)
             found: dict[Cell, Measured] = {}
             fine: dict[str, torch.Tensor] = {}
             rows = list(dict.fromkeys(cell.row for cell in cells))
@@ -458,7 +459,7 @@ class Layouts:
     def _scorer(self) -> Scorer:
         device, first = self._scoring.sampling.device, self._items[:1]
         truth, mask = image_batch(first).to(device), mask_batch(first).to(device)
-        return Scorer(self._scoring.measures, truth, mask, [first[0].exemplar])
+        return Scorer(self._scoring.measures, truth, mask, [first[0].exemplar], words=[first[0].words])
 
 
 class _StoredArray(TypedDict):

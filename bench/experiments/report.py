@@ -21,12 +21,14 @@ from bench.evaluation.setup import Setup
 from bench.experiments.kept_drawings import KeptDrawings, sha256_of, write_files
 from bench.generation.method import Batch
 from bench.generation.python_objects import notes_on
+from bench.metrics.legibility import LegibilityMeasure
+from bench.metrics.networks.text_reader import TextReader
 from bench.metrics.protocol import Protocol
 from bench.reporting.cost_plot import costs_of
 from bench.reporting.figures import draw_borders, draw_rows
 from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, drawn, drawn_places, fill
 from bench.reporting.page import Page, first_line
-from bench.reporting.paper_figures import ERROR, PaperFigures
+from bench.reporting.paper_figures import ERROR, OF_WORDS, PaperFigures
 from bench.results.features import remove_features, write_features
 from bench.results.run_folder import REPORT, portable
 from bench.results.write import Measured, records_of, run_facts, write_manifest, write_records
@@ -138,7 +140,24 @@ class RunReport:
             errors={row: np.asarray(values[ERROR]) for row, values in scored.rows.items() if ERROR in values},
             seed=self.config.seed,
             title=title,
+            read=self._read if self._reader is not None else None,
         )
+
+    @property
+    def _reader(self) -> TextReader | None:
+        """The program that reads text for a measure of this run; None if no measure reads text, or no figure needs it.
+
+        The measures are loaded for it, because a run whose scores are all stored does not load them.
+        """
+        if OF_WORDS.keys().isdisjoint(figure.kind for figure in self.setup.spec.figures.values()):
+            return None
+        measures = self.setup.measures.values()
+        return next((one.reader for one in measures if isinstance(one, LegibilityMeasure)), None)
+
+    def _read(self, crops: Sequence[npt.NDArray[np.uint8]]) -> list[str]:
+        """Return the text that is read in each crop h×w×3."""
+        assert self._reader is not None  # the figures call this method only with a reader
+        return [reading.text for reading in self._reader.read(crops)]
 
     def gallery(self) -> Gallery:
         """Return the gallery of the page: some items with their pictures. The store keeps the gallery.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bench.data.words import Word
 from bench.metrics.image_encoding import PREFIX, saved
 from bench.metrics.measure import Arrays, Extra, Measure
 from bench.metrics.names import HOLE_ONLY
@@ -43,6 +44,7 @@ class Scorer:
         exemplars: Sequence[npt.NDArray[np.uint8] | None],
         captions: Sequence[str] = (),
         holes: npt.NDArray[np.bool_] | None = None,
+        words: Sequence[tuple[Word, ...] | None] = (),
     ) -> None:
         """Set the batch, and compute what the measures need from the true images.
 
@@ -53,9 +55,11 @@ class Scorer:
             exemplars: exemplar of each of the B items, uint8 RGB of any size; None for an item without exemplar.
             captions: text of each of the B items; empty if there are no texts.
             holes: the masks in the memory of the CPU, B×H×W, True in the hole; None if only `mask` is known.
+            words: words in the true image of each of the B items; None for an item whose words are not known. Empty if
+                no words are known.
         """
         self.measures, self._truth, self._mask = measures, truth, mask
-        self._extra = Extra(list(exemplars), captions, holes=holes)
+        self._extra = Extra(list(exemplars), captions, holes=holes, words=words)
         with torch.inference_mode(), without_tf32():
             self._kept = {name: measure.keep_truth(truth) for name, measure in measures.items()}
 

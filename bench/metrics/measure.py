@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bench.data.words import Word
+
 __all__ = ["Arrays", "Extra", "Measure"]
 
 Arrays = Mapping[str, npt.NDArray[Any] | Tensor]
@@ -39,6 +41,9 @@ class Extra:
     holes: npt.NDArray[np.bool_] | None = None
     """The masks in the memory of the CPU, B×H×W, True in the hole. A measure that works on the CPU reads them without
     waiting for the device. None if the masks are only known as a tensor."""
+    words: Sequence[tuple[Word, ...] | None] = ()
+    """For each item, the words that are written in the true image; None for an item of which no words are known. Empty
+    if no words are known at all."""
 
 
 class Measure(ABC):
@@ -77,7 +82,7 @@ class Measure(ABC):
             A pair. The first result is a dictionary of the NumPy arrays or tensors that are saved, by name. Each has B
             values or B×d features. The second result is any data that `keep` needs for this batch. If the data are a
             dictionary, `keep` may add results to this dictionary, so that the next rows use them too. Such results must
-            depend only on masks, exemplars, captions and true images, because these are equal for every row.
+            depend only on masks, exemplars, captions, words and true images, because these are equal for every row.
         """
 
     @abstractmethod

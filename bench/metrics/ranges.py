@@ -38,8 +38,11 @@ are estimated within the limits in `bench.metrics.registration`, and changes of 
 """
 NOT_NEGATIVE = (
     "fid", "fd_", "cmmd", "dists", "lpips", "pre_", "border_step", "known_values", "colour_", "layers_as_printed",
+    "text_words", "text_left_out",
 )  # fmt: skip
 """Beginnings of the names of distances, errors and counts. Such a metric cannot be negative."""
+SHARES = ("text_accuracy", "text_ned")
+"""Beginnings of the names of shares and of likenesses, whose values are 0 to 1."""
 ROUNDING = 1e-6
 """Tolerance for rounding errors, relative to the bound. For example, the Inception Score of equal pictures is 1, but a
 rounding error can make it a little smaller."""
@@ -56,6 +59,8 @@ def never_negative(metric: str) -> bool:
 
 def _range(metric: str) -> tuple[float, float]:
     name = MetricName.parse(metric).metric
+    if name.startswith(SHARES):
+        return 0.0, 1.0
     return RANGES.get(name, (0.0, math.inf) if name.startswith(NOT_NEGATIVE) else UNBOUNDED)
 
 

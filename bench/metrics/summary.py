@@ -563,5 +563,6 @@ def _mean(values: Array, inside: Chosen, metric: str) -> Found:
         return NotAvailable("no item has a hole of this size")
     there = np.isfinite(values) & inside
     if not there.any():
-        return NotAvailable(UNDEFINED.get(metric, "no item can be measured"))
+        other = "no item has such a word that can be read" if metric.startswith("text_") else "no item can be measured"
+        return NotAvailable(UNDEFINED.get(metric, other))
     return mean_estimate(values[there]), there

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +27,25 @@ from bench.runtime.text import one_line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Line", "draw_borders", "draw_curves", "draw_grid", "draw_lines", "draw_rows", "draw_tradeoff"]
+__all__ = [
+    "Line",
+    "ReadLine",
+    "draw_borders",
+    "draw_curves",
+    "draw_grid",
+    "draw_lines",
+    "draw_readings",
+    "draw_rows",
+    "draw_tradeoff",
+]
 
 Line = tuple[str, Sequence[npt.NDArray[np.uint8]]]
 """One line of a figure: its label and its pictures, which are arrays H×W×3."""
 
 INCH = 1.25
 """Side of one picture in the figure, in inches."""
+WORD_INCH = 1.55
+"""Width of the picture of a word, in inches."""
 
 
 COLOURS = 10
@@ -114,10 +127,70 @@ def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence
         places[0].set_ylabel(_wrapped(label), rotation=0, ha="right", va="center", fontsize=7, parse_math=False)
     for place, words in zip(axes[0], heads, strict=False):
         place.set_title(_wrapped(words), fontsize=6, parse_math=False)
+    _set_title(figure, title)
+    _save(figure, path)
+
+
+@dataclass(frozen=True)
+class ReadLine:
+    """One line of a figure of words: pictures of the same words, with the text that was read in each of them."""
+
+    label: str
+    pictures: Sequence[npt.NDArray[np.uint8]]
+    """Pictures H×W×3."""
+    texts: Sequence[str] = ()
+    """Text below each picture; empty for none."""
+    right: Sequence[bool] = ()
+    """For each text, whether it is the word."""
+
+
+def draw_readings(path: Path, lines: Sequence[ReadLine], *, title: str, heads: Sequence[str]) -> None:
+    """Write a figure of words, with the text that a recogniser read below each picture.
+
+    A text that is the word is green and has a check mark. Any other text is red and has a cross. A character that the
+    figure's font does not have is shown as an empty box.
+
+    Args:
+        path: path of the PNG file; a PDF is written beside it.
+        lines: lines of the figure; all have the same number of pictures.
+        title: title of the figure. The text after the first line break is wrapped to the width of the figure.
+        heads: headings of the columns.
+    """
+    columns = len(lines[0].pictures)
+    figure = _new_figure(WORD_INCH * columns + 1.9, sum(0.93 if line.texts else 0.75 for line in lines) + 1.0)
+    axes = figure.subplots(len(lines), columns, squeeze=False)
+    for line, places in zip(lines, axes, strict=True):
+        for number, (place, picture) in enumerate(zip(places, line.pictures, strict=True)):
+            place.imshow(picture, interpolation="none")
+            place.set_xticks([])
+            place.set_yticks([])
+            if line.texts:
+                mark, colour = ("✓", "#1a7f37") if line.right[number] else ("✗", "#b3261e")
+                said = _drawable(one_line(line.texts[number])) or "(nothing)"
+                place.set_xlabel(f"{mark} {said}", fontsize=9, color=colour, labelpad=2, parse_math=False)
+        places[0].set_ylabel(_wrapped(line.label), rotation=0, ha="right", va="center", fontsize=8, parse_math=False)
+    for place, words in zip(axes[0], heads, strict=True):
+        place.set_title(words, fontsize=8, parse_math=False)
+    _set_title(figure, title)
+    _save(figure, path)
+
+
+def _drawable(text: str) -> str:
+    """Return a text with an empty box in place of each character that the font of the figures does not have.
+
+    A recogniser of several scripts may read a blurred word as a Chinese character.
+    """
+    from matplotlib.font_manager import findfont, get_font
+
+    known = get_font(findfont("DejaVu Sans")).get_charmap()
+    return "".join(letter if ord(letter) in known else "□" for letter in text)
+
+
+def _set_title(figure: Figure, title: str) -> None:
+    """Set the title of a figure. The text after the first line break is wrapped to the width of the figure."""
     first, *others = (one_line(line) for line in title.split("\n"))
     wide = int(16 * figure.get_figwidth())
     figure.suptitle("\n".join([first, *textwrap.wrap(" ".join(others), wide)]), fontsize=8, parse_math=False)
-    _save(figure, path)
 
 
 def _new_figure(width: float, height: float) -> Figure:

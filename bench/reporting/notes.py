@@ -10,6 +10,7 @@ from bench.config.schema import REHEARSAL, REHEARSAL_NOTE, TableSpec
 from bench.data.prepared import Items
 from bench.data.walking import left_out_note
 from bench.metrics.known_region import RING
+from bench.metrics.legibility import counted
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
 from bench.runtime.not_available import NotAvailable
@@ -105,6 +106,8 @@ def notes(
             "In the columns 'hole only', true pixels replace the known pixels of every row, so only the hole and its "
             "border count."
         )
+    if text := counted(summary.scored.rows[first]):
+        yield text
     if truncated is not None:
         yield f"{truncated} captions were too long for the text encoder and were cut off."
     stamps = "; ".join(f"{metric} {protocols[metric].hash[:12]}" for metric in spec.columns if metric in protocols)

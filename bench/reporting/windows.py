@@ -1,14 +1,20 @@
-"""Functions that choose a square window of a picture. The window shows the hole's border or an error in detail."""
+"""Functions that choose a window of a picture. The window shows the hole's border, an error or a word in detail."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Window", "border_window", "known_window"]
+from bench.data.words import Word
+
+__all__ = ["RATIO", "Window", "border_window", "known_window", "word_window"]
 
 Window = tuple[slice, slice]
-"""Rows and columns of a square part of a picture."""
+"""Rows and columns of a part of a picture."""
+RATIO = 2.4
+"""Width of the window on a word, divided by its height."""
+AROUND = 2
+"""Smallest number of pixels between the box of a word and the edge of its window, if the picture is large enough."""
 BORDER, KNOWN = 3, 4
 """Side of the picture divided by the side of a window, for a window on a border and for a fully known window."""
 
@@ -44,6 +50,23 @@ def known_window(mask: npt.NDArray[np.uint8], error: npt.NDArray[np.float64]) ->
     side = max(1, len(mask) // KNOWN)
     known = _sums(mask, side) == 0
     return _window(np.where(known, _sums(error, side), -1.0), side) if known.any() else None
+
+
+def word_window(word: Word, side: int) -> Window:
+    """Return the window that shows a word with a little of what surrounds it.
+
+    Windows of all words have the same ratio of sides, unless the picture is too small for it.
+
+    Args:
+        word: the word.
+        side: side of the square picture in pixels.
+    """
+    high, wide = word.bottom - word.top + 2 * AROUND, word.right - word.left + 2 * AROUND
+    width = min(side, max(wide, round(RATIO * high)))
+    height = min(side, max(high, round(width / RATIO)))
+    top = min(max(0, (word.top + word.bottom - height) // 2), side - height)
+    left = min(max(0, (word.left + word.right - width) // 2), side - width)
+    return slice(top, top + height), slice(left, left + width)
 
 
 def _sums(values: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.float64]:

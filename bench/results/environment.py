@@ -23,6 +23,8 @@ PACKAGES = (
     "pandas",
     "opencv-python-headless",
     "pillow",
+    "rapidocr",
+    "onnxruntime",
     "scikit-image",
 )
 

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFont
 
 import bench
 from bench.data.manifest_command import main as manifest
@@ -327,3 +329,22 @@ def test_a_list_of_sources_that_names_no_picture_is_refused(tmp_path: Path) -> N
         BadInputError, match=r"that names files of this folder, such as a\.png, found only other names: a$"
     ):
         bench.score(tmp_path / "truth", tmp_path / "truth", quiet=True)
+
+
+def test_words_are_read_in_the_pictures_of_an_editor() -> None:
+    truth = np.full((3, 64, 160, 3), 70, np.uint8)
+    letters = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"), 24)
+    for place, word in enumerate(("house", "green")):
+        sheet = Image.fromarray(truth[place])
+        ImageDraw.Draw(sheet).text((20, 16), word, font=letters, fill="white")
+        truth[place] = np.asarray(sheet)
+    gone = truth.copy()
+    gone[0] = 70
+    scores = bench.score(truth, {"same": truth, "gone": gone}, measures=["text"], quiet=True)
+    numbers = scores.numbers.set_index(["metric", "editor"])["value"]
+    assert numbers["text_accuracy_outside", "same"] == 1
+    assert numbers["text_accuracy_outside", "gone"] == numbers["text_ned_outside", "gone"] == 0.5
+    assert np.isnan(scores.records.set_index(["item", "row"])["text_accuracy_outside"]["2", "same"])
+    said = scores.numbers.set_index(["metric", "editor"])["reason"]["text_accuracy_crossing", "same"]
+    assert said == "no item has such a word that can be read"
+    assert "1 of 3 pictures have no such word." in " ".join(scores._typed.notes)

@@ -18,6 +18,7 @@ from bench.evaluation.contracts import check_generator, check_measure, check_met
 from bench.evaluation.setup import Setup
 from bench.generation.decoding import Decoded
 from bench.generation.method import Batch, Method, as_method, made_beforehand
+from bench.metrics.measure import Extra
 
 pytestmark = pytest.mark.blackbox
 
@@ -174,7 +175,7 @@ class Kept:
 
 def checked(measure: Any, **spec: Any) -> None:
     image = torch.rand(2, 3, SIDE, SIDE)
-    check_measure("mine", measure, spec, image, (255 * image).byte(), torch.ones(2, 1, SIDE, SIDE), [None, None])
+    check_measure("mine", measure, spec, image, (255 * image).byte(), torch.ones(2, 1, SIDE, SIDE), Extra([None, None]))
 
 
 EXPECTED_ARRAY = (

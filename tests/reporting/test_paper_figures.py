@@ -11,10 +11,11 @@ from PIL import Image
 
 from bench.config.schema import FigureSpec
 from bench.data.items import Item
+from bench.data.words import Word, words_as_lines
 from bench.reporting.gallery import drawn_places
 from bench.reporting.paper_figures import PaperFigures
 from bench.reporting.pixels import framed
-from bench.reporting.windows import border_window, known_window
+from bench.reporting.windows import RATIO, border_window, known_window, word_window
 
 SIDE, COUNT = 32, 20
 DETAILS = FigureSpec("Figure 1", "details", ["vanilla", "ours", "absent"])
@@ -149,3 +150,77 @@ def test_a_border_at_the_rim_alone_is_still_found() -> None:
     mask = np.ones((64, 64), np.uint8)
     mask[0] = 0
     assert border_window(mask)[0] == slice(0, 21)
+
+
+class WordItems(FakeItems):
+    """Provide items with a word outside the hole and one across its border; the words of item 3 are read wrong."""
+
+    def lines(self, start: int, stop: int) -> list[dict[str, Any]]:
+        return [{"id": f"item {place}", "words": words_as_lines(self.words(place))} for place in range(start, stop)]
+
+    def words(self, place: int) -> tuple[Word, ...]:
+        height = (10, 12)[place % 2]
+        return Word("near", 0, 21, 12, 31, height), Word("over", 4, 4, 16, 14, height)
+
+    def pick(self, places: Sequence[int]) -> list[Item]:
+        return [self.item(place) for place in places]
+
+    def item(self, place: int) -> Item:
+        item = super().item(place)
+        item.image[21, 0, 0], item.image[4, 4, 0] = (1, 2) if place != 3 else (3, 3)
+        return item
+
+
+def read(crops: Sequence[np.ndarray]) -> list[str]:
+    """Return the text that stands for the red level of the first pixel of each crop."""
+    return [{1: "near", 2: "OVER"}.get(int(crop[0, 0, 0]), "neer心") for crop in crops]
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("region", ["outside", "crossing"])
+def test_a_figure_of_words_states_what_was_read(tmp_path: Path, region: str) -> None:
+    def made(rows: Sequence[str], places: Sequence[int]) -> tuple[list[Item], dict[str, np.ndarray]]:
+        items = WordItems().pick(places)
+        true = np.stack([item.image for item in items])
+        return items, {row: true if row == "ours" else np.full_like(true, 100) for row in rows}
+
+    figures = PaperFigures(WordItems(), made, {"vanilla": "Vanilla", "ours": "Ours"}, {}, 3, "a table", read)  # type: ignore[arg-type]
+    spec = FigureSpec("Figure 1", f"words_{region}", ["vanilla", "ours", "absent"])
+    figures.write(tmp_path, {"words": spec})
+    found = json.loads((tmp_path / "figures.json").read_text())["figures"]["words"]
+    assert found["rows"] == ["vanilla", "ours"]
+    assert found["read"]["vanilla"] == ["neer心"] * 6  # the font of the figure lacks the last letter
+    words = [word["text"] for word in found["words"]]
+    assert [text.lower() for text in found["read"]["input"]] == words
+    assert found["read"]["ours"] == found["read"]["input"]
+    assert set(words) == {"near"} if region == "outside" else "over" in words
+    assert [word["height"] for word in found["words"]] == [10, 10, 10, 12, 12, 12]
+    assert "item 3" not in found["items"]
+    for suffix in ("png", "pdf"):
+        assert (tmp_path / f"words.{suffix}").stat().st_size > 1000
+
+
+@pytest.mark.blackbox
+def test_a_figure_of_words_needs_a_reader_and_known_words(tmp_path: Path) -> None:
+    class Wordless(WordItems):
+        def words(self, place: int) -> tuple[Word, ...]:
+            return ()
+
+    spec, reasons = FigureSpec("Figure 1", "words_outside", ["vanilla"]), []
+    for items, reader in ((WordItems(), None), (Wordless(), read)):
+        PaperFigures(items, images, {"vanilla": "V"}, {}, 0, "", reader).write(tmp_path, {"words": spec})  # type: ignore[arg-type]
+        reasons.append(json.loads((tmp_path / "figures.json").read_text())["figures"]["words"]["reason"])
+    assert reasons == [
+        "no measure of this run reads text", "no item has a known word of this kind that is read right"
+    ]  # fmt: skip
+    assert not (tmp_path / "words.png").exists()
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("corner", [(0, 0), (54, 24), (20, 10)])
+def test_the_window_of_a_word_contains_its_box(corner: tuple[int, int]) -> None:
+    word = Word("a", corner[1], corner[0], corner[1] + 40, corner[0] + 10, 10)
+    rows, columns = word_window(word, 64)
+    assert 0 <= rows.start <= word.top < word.bottom <= rows.stop <= 64
+    assert 0 <= columns.start <= word.left < word.right <= columns.stop <= 64
+    assert (columns.stop - columns.start) / (rows.stop - rows.start) == pytest.approx(RATIO, abs=0.1)

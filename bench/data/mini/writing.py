@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.runtime.atomic import named_disk_errors
 from bench.store import lease, put_folder
@@ -44,11 +45,12 @@ def written_once(target: Path, write: Callable[[Path], None]) -> Path:
     return target
 
 
-def write_notes(path: Path, lines: Iterable[Mapping[str, str]]) -> None:
+def write_notes(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Write a JSON lines file that describes the pictures of a data set.
 
     Args:
         path: path of the file.
-        lines: for each picture, its relative path (`file`), its source (`source`) and texts that describe its content.
+        lines: for each picture, its relative path (`file`), its source (`source`) and plain data that describes its
+            content, such as texts.
     """
     path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines), encoding="utf-8")
