@@ -260,8 +260,8 @@ class _Axis:
         places = torch.arange(blocks * BLOCK, dtype=torch.float64, device=device)
         source = centre + (places - centre - shift[:, None]) / (1 + zoom[:, None])
         nearest = source.round()
-        taps = _kernel(source - nearest, zoom, variance).unflatten(1, (blocks, BLOCK))
-        nearest = nearest.unflatten(1, (blocks, BLOCK))
+        taps = _kernel(source - nearest, zoom, variance).reshape(len(shift), blocks, BLOCK, -1)
+        nearest = nearest.reshape(-1, blocks, BLOCK)
         begin = nearest[:, :, BLOCK // 2, None] - BLOCK // 2 - TAPS - DRIFT
         window = BLOCK + 2 * (TAPS + DRIFT)
         first = (nearest - begin).long() - TAPS
@@ -275,7 +275,7 @@ class _Axis:
         """Return images B×N×side, interpolated along the last axis."""
         count, lines, side = image.shape
         index = self.index.flatten(1)[:, None].expand(count, lines, -1)
-        read = image.gather(2, index).unflatten(2, self.index.shape[1:])
+        read = image.gather(2, index).reshape(count, lines, *self.index.shape[1:])
         return torch.einsum("blnw,bnpw->blnp", read, self.weights).flatten(2)[..., :side]
 
 
@@ -321,7 +321,8 @@ def _whole_shift(truth: Tensor, image: Tensor, known: Tensor) -> _Changes:
     weight, one, one_squared, other, other_squared = spectra
 
     def correlated(left: Tensor, right: Tensor) -> Tensor:
-        return torch.fft.irfft2(left * right.conj(), s=size)
+        found: Tensor = torch.fft.irfft2(left * right.conj(), s=size)
+        return found
 
     count = correlated(weight, weight).round().clamp_min(0)
     safe = count.clamp_min(1)
