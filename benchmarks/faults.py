@@ -68,7 +68,7 @@ def _rounded(values: npt.NDArray[np.float64]) -> Pixels:
 
 
 def _blurred(pixels: Pixels, deviation: float) -> Pixels:
-    return _rounded(cv2.GaussianBlur(pixels.astype(np.float64), (0, 0), deviation))
+    return _rounded(np.asarray(cv2.GaussianBlur(pixels.astype(np.float64), (0, 0), deviation), np.float64))
 
 
 def _noisy(pixels: Pixels, deviation: float, rng: np.random.Generator) -> Pixels:

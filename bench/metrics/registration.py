@@ -260,8 +260,8 @@ class _Axis:
         places = torch.arange(blocks * BLOCK, dtype=torch.float64, device=device)
         source = centre + (places - centre - shift[:, None]) / (1 + zoom[:, None])
         nearest = source.round()
-        taps = _kernel(source - nearest, zoom, variance).reshape(len(shift), blocks, BLOCK)
-        nearest = nearest.reshape(len(shift), blocks, BLOCK)
+        taps = _kernel(source - nearest, zoom, variance).reshape(len(shift), blocks, BLOCK, -1)
+        nearest = nearest.reshape(-1, blocks, BLOCK)
         begin = nearest[:, :, BLOCK // 2, None] - BLOCK // 2 - TAPS - DRIFT
         window = BLOCK + 2 * (TAPS + DRIFT)
         first = (nearest - begin).long() - TAPS
