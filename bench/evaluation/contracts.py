@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from bench.checking.estimate import trial_items
-from bench.config.instantiate import named, own_code
+from bench.config.instantiate import named
+from bench.config.own_code import OWN_PACKAGES
 from bench.errors import BadInputError
 from bench.evaluation.sampling import KINDS, LATENTS, Sampling, latents_of_items
 from bench.evaluation.scoring import unit_interval
@@ -235,7 +236,7 @@ def check_measure(
             )
     with _named(key, WANTED):
         kept = {what: ReadBack(arrays).wait() for what, arrays in made.items()}
-    external = bool(own_code(spec.get("measure")))
+    external = type(measure).__module__.partition(".")[0] not in OWN_PACKAGES
     for what, arrays in kept.items():
         for array, values in arrays.items():
             name = f"{key}: the array {array} from the method {what}()"
