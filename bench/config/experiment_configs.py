@@ -42,6 +42,7 @@ __all__ = [
     "TableConfig",
     "TrainDecoderConfig",
     "TrainMiniConfig",
+    "TurnsConfig",
 ]
 
 
@@ -127,6 +128,15 @@ class TableConfig(MeasuringConfig):
     """Configuration of an experiment that measures one of the paper's tables."""
 
     costs: bool
+
+
+@dataclass(kw_only=True)
+class TurnsConfig(MeasuringConfig):
+    """Configuration of the experiment that measures repeated edits: each row edits its own images again."""
+
+    turns: int
+    masks: str
+    saved: str
 
 
 @dataclass(kw_only=True)
