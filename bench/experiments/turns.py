@@ -46,6 +46,7 @@ from bench.runtime.not_available import NotAvailable
 from bench.tables.build import bins_of, build_table, rows_compared
 from bench.tables.comparisons import Comparisons
 from bench.tables.grid import terminal
+from bench.tables.render import few_sources_note
 from bench.tables.turns import HALF_LIFE, TurnsTable, design_of_turns, frame, print_turns, renderings, turns_grids
 from bench.tables.verdicts import PAPER
 
@@ -186,7 +187,7 @@ class TurnsExperiment:
             training={name: facts["training"] for name, facts in setup.facts["rows"].items()},
             notes=list(self.notes(run, summary, protocols)),
         )
-        spec = setup.spec
+        spec, whole = setup.spec, replace(whole, notes=(*whole.notes, *few_sources_note(whole)))
         return TurnsTable(
             whole, self.plan.turns, tuple(spec.columns), tuple(spec.beside), lives, str(setup.design.features)
         )

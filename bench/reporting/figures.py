@@ -244,7 +244,7 @@ def draw_turns(path: Path, panels: Sequence[TurnsPanel], *, title: str) -> None:
                 points[points[:, 0] <= 0] = np.nan
                 points[:, 1] = np.maximum(points[:, 1], points[:, 0] / 10)  # an end at 0 has no place on the axis
             turns = np.arange(1, len(points) + 1)
-            label = line.label if np.isfinite(points[:, 0]).any() else f"{line.label} (exactly 0)"
+            label = line.label if np.isfinite(points[:, 0]).any() else f"{line.label} (error exactly 0)"
             place.fill_between(turns, points[:, 1], points[:, 2], color=colour, alpha=0.13, linewidth=0)
             place.plot(turns, points[:, 0], color=colour, marker=mark, markersize=4, linewidth=1.4, label=label)
         if panel.logarithmic:
