@@ -168,6 +168,8 @@ def measure_turns(setup: Setup, run: MeasuredRun, plan: TurnPlan) -> MeasuredTur
             edits.append({row: _next_turn(setup, run.items, before, turn, plan) for row, before in edits[-1].items()})
             known.append(_known(run.items, turn, plan))
             scored.append(_scored(setup, known[-1], edits[-1]))
+            for before in edits[-2].values():
+                before.images.cache_clear()  # a block of large images takes much memory
         for one in edits[-1].values():
             one.run()
     return MeasuredTurns(scored, edits, known)
