@@ -44,7 +44,18 @@ from bench.config.option_files import (
     refuse_unreadable,
 )
 from bench.config.overrides import group_of, key_of, parse, parse_all, values_of
-from bench.config.schema import COMPILE, CONTROLS, DTYPES, EXPORT, FETCH, PRECISIONS, STAGES, ComposedConfig, VaeSpec
+from bench.config.schema import (
+    COMPILE,
+    CONTROLS,
+    DTYPES,
+    EXPORT,
+    FETCH,
+    MASKS,
+    PRECISIONS,
+    STAGES,
+    ComposedConfig,
+    VaeSpec,
+)
 from bench.config.used_keys import Usage
 from bench.errors import BadInputError
 from bench.runtime.own_yaml import read_own_yaml
@@ -552,7 +563,9 @@ def _validate(config: ComposedConfig) -> None:
             found = "an empty text" if not path.strip() else "a text with a null character"
             raise BadInputError(f"paths.{name}: expected a path, found {found}")
     _one_of("stage", config.stage, (STAGES[0], FETCH, EXPORT, *STAGES[1:]))
-    _positive(config, "", "limit")
+    _positive(config, "", "limit", "turns")
+    if config.masks is not None:
+        _one_of("masks", config.masks, MASKS)
     if config.batch_size != "auto" and not (isinstance(config.batch_size, int) and config.batch_size >= 1):
         raise BadInputError(f"batch_size: expected auto or a whole number of 1 or more, found {config.batch_size}")
     _positive(config, "", "strip_rows")

@@ -43,6 +43,7 @@ __all__ = [
     "TableConfig",
     "TrainDecoderConfig",
     "TrainMiniConfig",
+    "TurnsConfig",
 ]
 
 
@@ -129,6 +130,15 @@ class TableConfig(MeasuringConfig):
 
     costs: bool
     tex: Tex
+
+
+@dataclass(kw_only=True)
+class TurnsConfig(MeasuringConfig):
+    """Configuration of the experiment that measures repeated edits: each row edits its own images again."""
+
+    turns: int
+    masks: str
+    saved: str
 
 
 @dataclass(kw_only=True)

@@ -91,6 +91,11 @@ def _table_keys(config: DictConfig) -> Iterator[str]:
         yield from TRAINING
 
 
+def _turns_keys(config: DictConfig) -> Iterator[str]:
+    yield from _measured_keys(config)
+    yield from ("turns", "masks", "saved")
+
+
 def _leaderboard_keys(config: DictConfig) -> Iterator[str]:
     yield from (key for key in _measured_keys(config) if key not in ("generator", "table.reference"))
     yield from ("vaes", "costs", "tex", "table.readings", "profile.weights")
@@ -113,6 +118,7 @@ def _train_mini_keys(config: DictConfig) -> Iterator[str]:
 KINDS: Mapping[str, Kind] = {
     "bench.experiments.table.TableExperiment": Kind(configs.TableConfig, _table_keys),
     SENSITIVITY: Kind(configs.MeasuringConfig, _measured_keys),
+    "bench.experiments.turns.TurnsExperiment": Kind(configs.TurnsConfig, _turns_keys),
     "bench.experiments.leaderboard.Leaderboard": Kind(configs.LeaderboardConfig, _leaderboard_keys),
     "bench.experiments.architecture.ArchitectureExperiment": Kind(
         configs.ArchitectureConfig, lambda config: (*DECODER, "table.number", "table.title", "verbose")

@@ -22,6 +22,7 @@ __all__ = [
     "EXPORT",
     "FETCH",
     "FIGURES",
+    "MASKS",
     "PRECISIONS",
     "PROTOCOL_FIELDS",
     "REHEARSAL",
@@ -60,6 +61,8 @@ CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction", "blending")
 - `blending`: rows of Table 1 that the paper's table does not have: other decoders, and classical ways to blend images
   or to fill the hole, which are slow.
 """
+MASKS = ("fixed", "moving")
+"""Kinds of masks in repeated edits: the item's own mask in every turn, or a further mask in each turn."""
 STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
 FIGURES = ("details", "borders", "captions", "words_outside", "words_crossing")
 """Kinds of the paper's figures. `bench.reporting.paper_figures` draws them."""
@@ -629,6 +632,12 @@ class ComposedConfig:
     """Folder of the decoders of other training seeds, which `experiment=train_mini part=NAME@SEED` trained."""
     card: str | None = None
     """Folder into which `experiment=seeds` writes `seeds.json` and `CARD.md`."""
+    turns: int | None = None
+    """Number of turns of `experiment=turns`. In each turn, a row edits the image that it saved in the turn before."""
+    masks: str | None = None
+    """Masks of the turns, one of `MASKS`."""
+    saved: str | None = None
+    """Way in which a turn's image is saved for the next turn, a key of `bench.metrics.image_encoding.WAYS`."""
     part: str | None = None
     """Name of the only model that `train_mini` trains, or NAME@SEED; None trains all models."""
     profile: Profile = field(default_factory=Profile)

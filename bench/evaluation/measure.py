@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 ITEMS = "items"
 """Name of the folder in the store that contains prepared items."""
-COUNTED = ("sample", "score")
+COUNTED = ("sample", "score", "turns")
 """Stages that show a progress bar over items themselves, so that no other bar is needed for the stage."""
 
 
@@ -81,13 +81,17 @@ class MeasuredRun:
     stages: Stages
 
 
-def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Results:
+def run_stages(
+    setup: Setup, conclude: Callable[[MeasuredRun], Results], further: Callable[[MeasuredRun], None] | None = None
+) -> Results:
     """Run all stages up to the stage that the configuration sets.
 
     Args:
         setup: objects that the run needs.
         conclude: function that makes the table and the report from the measured values. Only the first process calls
             it, and only if the configured stage comes after `score`.
+        further: function that measures more after the scoring stage. Every process calls it, before `conclude`. None
+            if nothing more is measured.
 
     Returns:
         The result of `conclude`. If `conclude` was not called, the result has the folder of the run and the status 0.
@@ -103,19 +107,21 @@ def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Resu
         log.info("the numbers of the profile %s can be compared only with each other", setup.config.profile.name)
     setup.store.uses.begin(setup.store.root, setup.config.name, out if setup.world.is_main_process else None)
     try:
-        run = _measured(setup, out, stages, meter)
+        run = _measured(setup, out, stages, meter, further)
     except DamagedItemsError:
         if setup.world.size > 1:  # the other processes wait for this one at a later stage, so it cannot start again
             raise
-        run = _measured(setup, out, stages, meter)
+        run = _measured(setup, out, stages, meter, further)
     if run is None or not stages.include("tabulate") or not setup.world.is_main_process:
         return Results(out, 0)
     with writing_into(out):
         return conclude(run)
 
 
-def _measured(setup: Setup, out: Path, stages: Stages, meter: Meter) -> MeasuredRun | None:
-    """Run the stages `prepare`, `sample` and `score`. Return None if the run ends before `score`."""
+def _measured(
+    setup: Setup, out: Path, stages: Stages, meter: Meter, further: Callable[[MeasuredRun], None] | None
+) -> MeasuredRun | None:
+    """Run `prepare`, `sample` and `score`, and then `further`. Return None if the run ends before the stage `score`."""
     with stages.timed("prepare"):
         items = prepare(setup)
         setup.store.uses.add(ITEMS, [items.folder.name])
@@ -129,7 +135,10 @@ def _measured(setup: Setup, out: Path, stages: Stages, meter: Meter) -> Measured
     with stages.timed("score"):
         scored = setup.scoring.run(items, latents, setup.sets)
         taken = Taken(setup.sampling.pace.each, setup.scoring.pace.each, meter.memory())
-    return MeasuredRun(out, items, latents, scored, taken, stages)
+    run = MeasuredRun(out, items, latents, scored, taken, stages)
+    if further is not None:
+        further(run)
+    return run
 
 
 # --- check -----------------------------------------------------------------------------------------------------------

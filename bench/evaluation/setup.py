@@ -170,12 +170,21 @@ class Setup:
     @cached_property
     def sampling(self) -> Sampling:
         """The sampling stage. All rows use its latents."""
+        return self.sampling_with(self.config.seed, self.encoded)
+
+    def sampling_with(self, seed: int, encoded: Sequence[str]) -> Sampling:
+        """Return a sampling stage with the generator of the run.
+
+        Args:
+            seed: seed of the noise.
+            encoded: kinds of encoded latents that are needed beside the sampled ones, some of `ENCODED`.
+        """
         known = identity(self.resolved["generator"], self.weights)
         # A compiled UNet rounds differently, and sampling enlarges the difference, so its latents have other keys.
         made_by = known if self.compile_mode is None else {**known, "compile": self.compile_mode}
         return Sampling(
             lambda: self.generator,
-            NeededLatents(made_by, self.config.seed, self.encoded, self.facts["generator"]["latent_shape"]),
+            NeededLatents(made_by, seed, encoded, self.facts["generator"]["latent_shape"]),
             store=self.store,
             device=self.device,
             batches=self._batches("sample", known),
@@ -347,10 +356,20 @@ class Setup:
     @cached_property
     def scoring(self) -> Scoring:
         """The scoring stage, which applies every measure to the images of every row."""
-        identities = {row: self._identity(row) for row in self.methods}
+        return self.scoring_with(self.sampling, self.methods)
+
+    def scoring_with(self, sampling: Sampling, methods: Mapping[str, Method]) -> Scoring:
+        """Return a scoring stage that applies every measure to the images of some rows.
+
+        Args:
+            sampling: sampling stage, which reads the latents of these rows.
+            methods: method of each row. It may differ from the row's method in `self.methods` only in the inputs that
+                it gets, if the latents' keys of `sampling` contain these inputs.
+        """
+        identities = {row: self.identity_of(row) for row in methods}
         return Scoring(
-            self.sampling,
-            self.methods,
+            sampling,
+            methods,
             self.measures,
             identities=identities,
             protocols=self.protocols,
@@ -433,7 +452,7 @@ class Setup:
         """
         made: dict[str, Any] = {"generator": identity(self.resolved["generator"], self.weights)}
         made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
-        made |= {"latents": list(latents), "items": count, "rows": {row: self._identity(row) for row in rows}}
+        made |= {"latents": list(latents), "items": count, "rows": {row: self.identity_of(row) for row in rows}}
         made |= {"device": describe(self.device), "resolution": self.config.profile.resolution}
         return {**made, "versions": versions(), "code": source_hash()}
 
@@ -447,7 +466,7 @@ class Setup:
         of = {"what": what, "device": describe(self.device), "resolution": self.config.profile.resolution}
         return Fact(self.store.root, {**of, "settings": content_key({"of": settings})})
 
-    def _identity(self, row: str) -> dict[str, Any]:
+    def identity_of(self, row: str) -> dict[str, Any]:
         """Return everything that determines the images of a row's method, as plain data.
 
         This includes the method's settings, the hashes of its weights, and, if its images are made beforehand, the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,8 @@ from bench.tables.render import further_grids, print_table
 
 __all__ = ["RunReport"]
 
+Images = Callable[[Sequence[str], Sequence[int]], tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]]
+"""Function that takes names of rows and indices of items, and returns the items and the images of each row."""
 TIMED = 8
 """Largest number of items in the batch with which the time of each row is measured."""
 
@@ -46,9 +48,16 @@ TIMED = 8
 class RunReport:
     """An object that makes the figures, the page and other files of a table's measured run."""
 
-    def __init__(self, setup: Setup, run: MeasuredRun) -> None:
-        """Set the finished run, and the objects with which the run was measured."""
-        self.setup, self.run, self.config = setup, run, setup.config
+    def __init__(self, setup: Setup, run: MeasuredRun, made: Images | None = None) -> None:
+        """Set the finished run, and the objects with which the run was measured.
+
+        Args:
+            setup: objects of the run.
+            run: the finished run.
+            made: function that returns items and the images of rows, as the method `images` does, if these images are
+                not made from the run's latents; otherwise None.
+        """
+        self.setup, self.run, self.config, self._made = setup, run, setup.config, made
 
     @property
     def measured(self) -> Measured:
@@ -109,6 +118,8 @@ class RunReport:
         Returns:
             The items, and an array with their images for each row, as `bench.evaluation.images.images_of` returns them.
         """
+        if self._made is not None:
+            return self._made(rows, places)
         methods = {row: self.setup.methods[row] for row in rows}
         return images_of(methods, self.setup.sampling, self.run.items, self.run.latents, places)
 

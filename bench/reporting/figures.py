@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Line",
     "ReadLine",
+    "TurnsLine",
+    "TurnsPanel",
     "draw_borders",
     "draw_curves",
     "draw_grid",
@@ -37,6 +39,7 @@ __all__ = [
     "draw_readings",
     "draw_rows",
     "draw_tradeoff",
+    "draw_turns",
 ]
 
 Line = tuple[str, Sequence[npt.NDArray[np.uint8]]]
@@ -257,6 +260,66 @@ def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFr
         if (values > 0).all():
             place.set_yscale("log")
     figure.suptitle(title, fontsize=9, parse_math=False)
+    _save(figure, path)
+
+
+@dataclass(frozen=True)
+class TurnsLine:
+    """The values of one row in all turns of repeated edits, as a figure prints them."""
+
+    label: str
+    values: Sequence[float | None]
+    """Value of each turn, starting with turn 1; None where there is none."""
+    bands: Sequence[tuple[float, float] | None]
+    """Lower and upper end of the interval in each turn; None where there is none."""
+
+
+@dataclass(frozen=True)
+class TurnsPanel:
+    """One plot of a figure of repeated edits: one metric of every row."""
+
+    title: str
+    lines: Sequence[TurnsLine]
+    logarithmic: bool = False
+    """True if the axis of the values is logarithmic; values and ends of bands at 0 or below are then left out."""
+
+
+def draw_turns(path: Path, panels: Sequence[TurnsPanel], *, title: str) -> None:
+    """Write a figure of repeated edits with one plot for each metric: a line with its interval for each row.
+
+    Args:
+        path: path of the PNG file; a PDF is written beside it.
+        panels: plots, from left to right. All of them have the same rows.
+        title: title of the figure.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _new_figure(4.2 * len(panels), 4.0)
+    figure.suptitle(one_line(title), fontsize=10, parse_math=False)
+    (axes,) = figure.subplots(1, len(panels), squeeze=False)
+    for place, panel in zip(axes, panels, strict=True):
+        for number, line in enumerate(panel.lines):
+            colour, mark = f"C{number % COLOURS}", MARKS[number % len(MARKS)]
+            ends = [(np.nan, np.nan) if band is None else band for band in line.bands]
+            points = np.array(
+                [[np.nan if value is None else value, *end] for value, end in zip(line.values, ends, strict=True)]
+            )
+            if panel.logarithmic:
+                points[points[:, 0] <= 0] = np.nan
+                points[:, 1] = np.maximum(points[:, 1], points[:, 0] / 10)  # an end at 0 has no place on the axis
+            turns = np.arange(1, len(points) + 1)
+            label = line.label if np.isfinite(points[:, 0]).any() else f"{line.label} (error exactly 0)"
+            place.fill_between(turns, points[:, 1], points[:, 2], color=colour, alpha=0.13, linewidth=0)
+            place.plot(turns, points[:, 0], color=colour, marker=mark, markersize=4, linewidth=1.4, label=label)
+        if panel.logarithmic:
+            place.set_yscale("log")
+        place.set_title(panel.title, fontsize=9, parse_math=False)
+        place.set_xlabel("turn", fontsize=9)
+        place.xaxis.set_major_locator(MaxNLocator(integer=True))
+        place.tick_params(which="both", labelsize=8)
+        place.grid(alpha=0.25)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), fontsize=8)
     _save(figure, path)
 
 

@@ -31,7 +31,17 @@ from bench.tables.grid import Grid
 from bench.tables.render import CITED, DIFFERS, FEW, OURS, ratio_shown
 from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_JUDGED, NOT_TESTED, PAPER, Verdict, p_shown
 
-__all__ = ["LIMIT", "Page", "first_line", "kind_of", "report_page", "template", "verdict_counts", "write_report"]
+__all__ = [
+    "LIMIT",
+    "Page",
+    "PageFigure",
+    "first_line",
+    "kind_of",
+    "report_page",
+    "template",
+    "verdict_counts",
+    "write_report",
+]
 
 LIMIT = 15_000_000
 """Size of a page in bytes above which the page shows fewer items of its gallery."""
@@ -42,6 +52,15 @@ The manifest lists all of them.
 """
 KINDS = {HOLDS: "good", FAILS: "bad", INCONCLUSIVE: "open", NOT_TESTED: "none"}
 """CSS class that gives each verdict its colour."""
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure that the page shows below its tables."""
+
+    title: str
+    uri: str
+    """Content of the picture as a `data:` address, so that the page loads no other file."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,7 @@ class Page:
     """Protocol of each metric, by the name of the metric; None if the page shows no protocols."""
     gallery: Gallery | None = None
     costs: Costs | None = None
+    figure: PageFigure | None = None
     checks: Sequence[str] = ()
     """Findings about the pictures that a reader must know before the numbers, one sentence each."""
 

@@ -136,7 +136,7 @@ class Store:
         A damaged file is renamed by `put_aside`, with a warning.
 
         Args:
-            kind: kind of the arrays: `drawings`, `latents` or `scores`.
+            kind: kind of the arrays, one of `bench.store.layout.FILES`.
             key: hash of the settings that determine the arrays; see `content_key`.
             fits: function that returns True if the names, types and shapes of the arrays are right. If it returns
                 False, the file is treated as damaged.

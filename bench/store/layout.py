@@ -40,7 +40,7 @@ SHARD = re.compile("[0-9a-f]{2}")
 """Pattern of the name of a shard: a folder for the files of all keys that begin with the same two digits."""
 NOTES = {"measured": KEY, "runs": CHECKSUM}
 """Kinds of notes, each with the pattern of the file names without `.json`."""
-FILES = ("drawings", "latents", "scores")
+FILES = ("drawings", "edits", "latents", "scores")
 """Kinds of content that are saved as files of arrays. The first two digits of a file's key name its folder."""
 FOLDERS = {"items": KEY, "training": KEY, "external": rf"[^/.][^/]*-{CHECKSUM}"}
 """Kinds of content that are saved as one folder for each key, with the pattern of the folders' names."""
