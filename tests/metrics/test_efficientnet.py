@@ -146,7 +146,7 @@ def test_fd_is_the_formula_of_means_and_covariances(scores: Scores) -> None:
         roots = np.sqrt(np.linalg.eigvals(product).real.clip(0)).sum()
         expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(np.cov(a.T)) + np.trace(np.cov(b.T)) - 2 * roots
         found = summary.measurement(editor, "fd_efficientnet")
-        assert found.value == pytest.approx(expected, rel=1e-6)
+        assert found.value == pytest.approx(expected, rel=1e-5)  # square roots of small eigenvalues
         assert found.stderr is not None
 
 
