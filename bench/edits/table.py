@@ -24,7 +24,8 @@ PROFILE = "score"
 """Name that stands in the place of a profile's name in the files of a scoring."""
 COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "perceptual_efficientnet", "clip_score", "clip_prompt", "fid", "kid",
            "inception_score", "fd_efficientnet", "kid_efficientnet")  # fmt: skip
-"""Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
+"""Metrics of the main table, in this order. Metrics of unused measures, of missing networks and of too few
+pictures are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
           "border_step", "border_excess")  # fmt: skip
 """Metrics that are shown below the main table, as far as they are measured."""
@@ -48,7 +49,9 @@ def score_table(
     measured = _with_reasons(pairs, comparisons.table(), measures)
     there = {metric for cells in measured.values() for metric in cells}
     styles = measures.styles
-    columns = [metric for metric in COLUMNS if metric in there and metric not in measures.lacking]
+    few = [metric for metric, least in measures.minimums.items() if len(pairs) < least]
+    without = dict.fromkeys((*few, *measures.lacking))
+    columns = [metric for metric in COLUMNS if metric in there and metric not in without]
     best = {
         metric: row
         for metric in columns
@@ -64,7 +67,7 @@ def score_table(
         rows=tuple(TableRow(editor, editor, False, "", NATIVE, cells, {}) for editor, cells in measured.items()),
         reference=known or "",
         notes=tuple(_notes(pairs, measures, measured)),
-        beside=tuple(metric for metric in (*BESIDE, *measures.lacking) if metric in there),
+        beside=tuple(metric for metric in (*BESIDE, *without) if metric in there),
         best=best,
         styles=styles,
     )
