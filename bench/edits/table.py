@@ -28,7 +28,8 @@ COLUMNS = (
     "text_ned_outside", "text_accuracy_crossing", "text_ned_crossing", "clip_score", "clip_prompt", "fid", "kid",
     "inception_score", "fd_dinov2", "cmmd", "fd_efficientnet", "kid_efficientnet",
 )  # fmt: skip
-"""Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
+"""Metrics of the main table, in this order. Metrics of unused measures, of missing networks and of too few
+pictures are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
           "dists_known", "cmmd_unbiased", "border_step", "border_excess", *DIAGNOSES)  # fmt: skip
 """Metrics that are shown below the main table, as far as they are measured."""
@@ -52,7 +53,9 @@ def score_table(
     measured = _with_reasons(pairs, comparisons.table(), measures)
     there = {metric for cells in measured.values() for metric in cells}
     styles = measures.styles
-    columns = [metric for metric in COLUMNS if metric in there and metric not in measures.lacking]
+    few = [metric for metric, least in measures.minimums.items() if len(pairs) < least]
+    without = dict.fromkeys((*few, *measures.lacking))
+    columns = [metric for metric in COLUMNS if metric in there and metric not in without]
     best = {
         metric: row
         for metric in columns
@@ -70,7 +73,7 @@ def score_table(
         rows=tuple(TableRow(editor, editor, False, "", NATIVE, cells, {}) for editor, cells in measured.items()),
         reference=known or "",
         notes=(*([] if text is None else [text]), *_notes(pairs, measures, measured)),
-        beside=tuple(metric for metric in (*BESIDE, *further, *measures.lacking) if metric in there),
+        beside=tuple(metric for metric in dict.fromkeys((*BESIDE, *further, *without)) if metric in there),
         best=best,
         styles=styles,
     )

@@ -138,7 +138,7 @@ def test_the_distance_is_the_mean_over_stages_of_differences_of_unit_vectors(mea
 
 @pytest.mark.reference
 def test_fd_is_the_formula_of_means_and_covariances(scores: Scores) -> None:
-    summary = scores.summary
+    summary = scores._summary
     for editor in ("edited", "filled"):
         a = summary.scored.rows[editor]["efficientnet.pooled_112"].array()
         b = summary.scored.truth["efficientnet.pooled_112"].array()
@@ -146,7 +146,7 @@ def test_fd_is_the_formula_of_means_and_covariances(scores: Scores) -> None:
         roots = np.sqrt(np.linalg.eigvals(product).real.clip(0)).sum()
         expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(np.cov(a.T)) + np.trace(np.cov(b.T)) - 2 * roots
         found = summary.measurement(editor, "fd_efficientnet")
-        assert found.value == pytest.approx(expected, rel=1e-6)
+        assert found.value == pytest.approx(expected, rel=1e-5)  # square roots of small eigenvalues
         assert found.stderr is not None
 
 
@@ -164,9 +164,9 @@ def test_the_metrics_tell_editors_apart_like_any_other_metric(scores: Scores) ->
 
 @pytest.mark.blackbox
 def test_bins_and_minimums_work_as_for_fid(scores: Scores) -> None:
-    areas = scores.summary.scored.mask_area * 100
+    areas = scores._summary.scored.mask_area * 100
     low, high = int(areas.min()), int(areas.max()) + 1
-    summary = Summary(scores.summary.scored, 2048, ((low, high),), minimums={"fd_efficientnet": COUNT})
+    summary = Summary(scores._summary.scored, 2048, ((low, high),), minimums={"fd_efficientnet": COUNT})
     binned = summary.measurement("edited", f"fd_efficientnet_{low}_{high}")
     assert binned.value == summary.measurement("edited", "fd_efficientnet").value
     assert summary.statistic("fd_efficientnet")["fewest"] == COUNT
