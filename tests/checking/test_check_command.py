@@ -137,7 +137,7 @@ def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytes
     # Neither training data nor what only a control needs, nor measures that no paper table takes, nor other data.
     left_out = {"imagenet_train", "decoder_vanilla_finetuned", "inception_clean", "alexnet", "imagenet_archive"}
     baselines = {name for name, asset in read_assets().items() if asset.used_for == "baselines"}
-    elsewhere = {"coco2017", "sdxl_inpainting", "flux_fill"}
+    elsewhere = {"coco2017", "sdxl_inpainting", "flux_fill", "clip_336", "dinov2"}
     assert set(names) == set(read_assets()) - left_out - baselines - elsewhere
     entry = message[message.index(". sd_text2image:") :].split("\n\n")[0]
     assert "needed by table6_text2image_coco, table10_size_coco" in entry

@@ -13,6 +13,7 @@ from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.defaults_list import DefaultsList, Overrides
+from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import ResultDefault
 from omegaconf import DictConfig, OmegaConf
 
@@ -26,7 +27,8 @@ def merge_equal_options_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Hydra remember which files the overrides of groups choose, and the configuration into which it merges them.
 
     The overrides of groups and the files of options alone determine both. Hydra itself applies the other overrides to a
-    copy. Files that cannot be merged are merged again, so that the error is always raised anew.
+    copy. Files that cannot be merged are merged again, so that the error is always raised anew. Nothing is remembered
+    while rows are objects of a Python program, which Hydra keeps in memory.
     """
     chosen: dict[tuple[Any, ...], DefaultsList] = {}
     merged: dict[tuple[Any, ...], bytes] = {}
@@ -34,6 +36,8 @@ def merge_equal_options_once(monkeypatch: pytest.MonkeyPatch) -> None:
     merge = ConfigLoaderImpl._compose_config_from_defaults_list
 
     def choose_once(repo: IConfigRepository, overrides_list: list[Any], **others: Any) -> DefaultsList:
+        if ConfigStore.instance().repo.get("row"):
+            return choose(repo=repo, overrides_list=overrides_list, **others)
         values = Overrides(repo=repo, overrides_list=overrides_list).config_overrides
         of_values = set(map(id, values))
         groups = tuple(override.input_line for override in overrides_list if id(override) not in of_values)
@@ -43,6 +47,8 @@ def merge_equal_options_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(chosen[key], config_overrides=values)
 
     def merge_once(self: ConfigLoaderImpl, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        if ConfigStore.instance().repo.get("row"):
+            return merge(self, defaults, repo)
         key = (files_of(repo), *map(astuple, defaults))
         if key not in merged:
             merged[key] = pickle.dumps(merge(self, defaults, repo))

@@ -1,8 +1,9 @@
 """Writes a data set of photographs with drawn words, some of them outside the hole and some across its border.
 
-Each picture is a square crop of a photograph, with a mask by LaMa's rule. Words are drawn on the crop in pairs of equal
-height. No pixel of the first word's box lies in the hole, and a part of the second word's box does. Letters are black
-or white, whichever differs more from the pixels behind them.
+Each picture is a square crop of a photograph, with a mask by LaMa's rule. The photographs are those of the split `val` of
+`bench.data.mini.photos` and those of `bench.data.photographs`, which no training used. Words are drawn on the crop in
+pairs of equal height. No pixel of the first word's box lies in the hole, and a part of the second word's box does.
+Letters are black or white, whichever differs more from the pixels behind them.
 
 The fonts belong to matplotlib, which contains their files:
 
@@ -30,8 +31,9 @@ from PIL import Image, ImageDraw, ImageFont
 from bench.data.drawn_words import IMAGES, MASKS, NOTES
 from bench.data.encoding import write_picture
 from bench.data.masks import MaskPreset, accept_masks, preset
-from bench.data.mini.photos import PHOTOS, photo_crop
+from bench.data.mini.photos import PHOTOS, crop_of, photo_crop
 from bench.data.mini.writing import write_notes, written_once
+from bench.data.photographs import photographs
 from bench.data.words import Word, words_as_lines
 from bench.runtime.seeding import numpy_generator
 
@@ -39,7 +41,7 @@ __all__ = ["VERSION", "background", "write_drawn_words"]
 
 Pixels = npt.NDArray[np.uint8]
 
-VERSION = 1
+VERSION = 2
 """Version of the rules. It is raised when the same arguments would give other pictures."""
 FONTS = (
     "DejaVuSans-Bold",
@@ -96,13 +98,20 @@ def background(index: int, resolution: int, generator: np.random.Generator) -> C
         resolution: side of the result in pixels.
         generator: random generator for the place of the crop.
     """
-    name = PHOTOS["val"][index % len(PHOTOS["val"])]
-    crop = photo_crop(name, generator)
+    further = _further()
+    name = (*PHOTOS["val"], *further)[index % (len(PHOTOS["val"]) + len(further))]
+    crop = crop_of(further[name], generator) if name in further else photo_crop(name, generator)
     side = crop.shape[0]
     left = int(generator.integers(crop.shape[1] - side, endpoint=True))
     filter_ = cv2.INTER_AREA if resolution <= side else cv2.INTER_CUBIC
     scaled = cv2.resize(crop[:, left : left + side], (resolution, resolution), interpolation=filter_)
     return Crop(scaled.astype(np.uint8), f"photo {name}")
+
+
+@cache
+def _further() -> dict[str, Pixels]:
+    """Return the photographs of `bench.data.photographs` that are not in `PHOTOS`, by name."""
+    return {one.name: one.pixels() for one in photographs() if one.name not in PHOTOS["val"]}
 
 
 def write_drawn_words(

@@ -31,7 +31,7 @@ import numpy.typing as npt
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 
-__all__ = ["PHOTOS", "photo_crop"]
+__all__ = ["PHOTOS", "crop_of", "photo_crop"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -69,13 +69,17 @@ def _photo(name: str) -> Pixels:
 
 
 def photo_crop(name: str, generator: np.random.Generator) -> Pixels:
+    """Cut a random 4:3 rectangle from a photograph of `PHOTOS` as `crop_of` does; `name` is its name."""
+    return crop_of(_photo(name), generator)
+
+
+def crop_of(picture: Pixels, generator: np.random.Generator) -> Pixels:
     """Cut a random 4:3 rectangle from a photograph, and return it scaled, as uint8 RGB of shape (128, 171, 3).
 
     Args:
-        name: name of the photograph; see `PHOTOS`.
+        picture: photograph, uint8 RGB of shape (H, W, 3).
         generator: random generator for the size and the position of the rectangle.
     """
-    picture = _photo(name)
     fit = min(picture.shape[0] / SHORT, picture.shape[1] / LONG)
     scale = float(generator.uniform(min(1.0, fit), fit))
     height, width = int(SHORT * scale), int(LONG * scale)
