@@ -18,7 +18,7 @@ def test_the_installed_wheel_makes_the_table_from_any_directory_once_it_has_its_
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", str(tmp_path), str(ROOT)], check=True
     )
     (wheel,) = tmp_path.glob("asymbench-*.whl")
-    assert 30e6 < wheel.stat().st_size < 40e6  # the mini weights travel in it
+    assert 40e6 < wheel.stat().st_size < 50e6  # the mini weights travel in it
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     elsewhere = tmp_path / "elsewhere"

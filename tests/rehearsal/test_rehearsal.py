@@ -50,7 +50,7 @@ def test_the_first_line_of_a_rehearsals_page_says_that_its_numbers_mean_nothing(
 def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(30, 29, 1_000_000_000))
     with pytest.raises(
-        BadInputError, match=r"out: expected 25 GB of free disk space .*rehearsal\.size=full, found 1 GB at"
+        BadInputError, match=r"out: expected 28 GB of free disk space .*rehearsal\.size=full, found 1 GB at"
     ):
         run(["experiment=rehearsal", "rehearsal.size=full", f"out={tmp_path / 'out'}"])
     assert not (tmp_path / "out").exists()
