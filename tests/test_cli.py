@@ -34,7 +34,7 @@ SLIPS = [
     ([SEVENTH, "decoder.widht=2"], "did you mean width?"),
     ([SEVENTH, "row=[base_maks]"], "did you mean base_mask?"),
     ([SEVENTH, "stage=reprot"], "did you mean report?"),
-    ([SEVENTH, "measure=x"], "measure: expected one of text, found measure/x, which does not exist"),
+    ([SEVENTH, "measure=x"], "efficientnet, text, found measure/x, which does not exist"),
     ([SEVENTH, "decoder="], "decoder: expected one of base"),
     ([SEVENTH, "=3"], "=3: expected KEY=VALUE, found no KEY"),
     ([SEVENTH, "out="], "out: expected a folder, found an empty text"),
@@ -227,6 +227,7 @@ def test_simple_mistakes_are_reported_before_torch_is_imported(tmp_path: Path) -
     assert done.stdout.splitlines() == [f"{word} False 2" for word in MISTAKES], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "locale",
     [

@@ -76,6 +76,7 @@ def test_other_words_go_to_the_command_that_runs_experiments(
     assert (status, shown) == (cli.main(same), capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_check_runs_no_later_stage(tmp_path: Path) -> None:
     done = asymbench(tmp_path, "check", SEVENTH)
     assert done.returncode == 0, done.stderr

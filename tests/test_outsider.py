@@ -115,12 +115,14 @@ def test_a_decoder_is_identified_by_its_weights_and_its_code(folder: Path) -> No
     assert error(0.1) == first
 
 
+@pytest.mark.slow
 def test_a_method_to_compare_with_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(the_command("mean_colour")) == 0
     assert "Mean colour" in capsys.readouterr().out
     assert set(records()["row"]) == {"stablediffusion", "mean_colour"}
 
 
+@pytest.mark.slow
 def test_a_new_metric_is_shown_beside_the_papers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(the_command("colour_cast", "columns"), "row=[stablediffusion,large_mask]", "verbose=true") == 0
     assert "Colour cast" in capsys.readouterr().out

@@ -187,6 +187,7 @@ def lost(
     assert (out / "run.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "at"), [("removed", "write_table"), ("replaced by a file", "write_table"), ("emptied", "compare")]
 )
@@ -197,6 +198,7 @@ def test_a_run_whose_folder_is_lost_ends_with_one_message(
     lost(words, tmp_path / "out", f"bench.experiments.architecture.{at}", how, monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_a_collection_whose_folder_is_lost_ends_with_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,7 +104,8 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
         if absent is not None:
             missing[name] = absent
     used = {name: specs[name] for name in names if name not in missing}
-    made = {name: _made(spec["measure"], name) for name, spec in used.items()}
+    by_default = isinstance(chosen, str) and chosen in SETS
+    made = {name: _made(spec["measure"], name, optional=by_default) for name, spec in used.items()}
     loaded = {name: measure.to(device) for name, measure in made.items() if not isinstance(measure, NotAvailable)}
     reasons = {name: _advice(need) for name, need in missing.items()}
     reasons |= {name: measure.reason for name, measure in made.items() if isinstance(measure, NotAvailable)}
@@ -129,19 +130,22 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
     )
 
 
-def _made(spec: Mapping[str, Any], name: str) -> Measure | NotAvailable:
-    """Return the measure that its settings describe. If an extra must be installed first, return a message that says
-    so.
+def _made(spec: Mapping[str, Any], name: str, *, optional: bool) -> Measure | NotAvailable:
+    """Return the measure that its settings describe.
 
     Args:
         spec: settings of the measure, with a `_target_`.
         name: name of the measure.
+        optional: True to return a message, and not to raise an error, if an extra must be installed first.
+
+    Raises:
+        ModuleNotFoundError: a package is not installed, and `optional` is False.
     """
     try:
         made: Measure = make(spec, f"metrics.measures.{name}.measure")
     except ModuleNotFoundError as error:
         found = outcome(error)
-        if found is None:
+        if found is None or not optional:
             raise
         return NotAvailable(found[1])
     return made

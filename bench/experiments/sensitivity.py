@@ -57,7 +57,9 @@ class SensitivityExperiment:
         """
         self.config = config
         self.choices, self._left_out = _possible(config.metrics.choices)
-        self._own = config.metrics.tasks.get(config.table.task or "", [])
+        task, measures = config.table.task or "", config.metrics.measures
+        added = [name for name, measure in measures.items() if task in measure.tasks]
+        self._own = [*dict.fromkeys([*config.metrics.tasks.get(task, []), *added])]
         _check_choices(config.metrics.choices, config.metrics.measures)
         further = [name for choice in self.choices.values() for name in choice.measures]
         self.setup = Setup(config, overrides, further=further, more=self._saved_otherwise)

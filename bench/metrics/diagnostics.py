@@ -33,14 +33,14 @@ FLAT = 1.0
 
 @dataclass(frozen=True)
 class SeenTruth:
-    """What the diagnostics need of the true images of a batch. All rows use the same object."""
+    """Properties of the true images of a batch, which the diagnostics of all rows share."""
 
     pixels: Tensor
     """True images B×3×H×W uint8."""
     lab: Tensor
-    """The same in CIELAB, B×3×H×W float64."""
+    """True images in CIELAB, B×3×H×W float64."""
     luminance: Tensor
-    """The same as luminance, B×H×W float64 in grey levels."""
+    """Luminance of the true images, B×H×W float64 in grey levels."""
 
     @classmethod
     def of(cls, truth: Tensor) -> SeenTruth:

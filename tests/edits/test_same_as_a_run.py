@@ -24,6 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bench.run([*words, *SMALL, *paths]).path
 
 
+@pytest.mark.slow
 def test_the_saved_images_of_a_run_give_the_numbers_of_the_run(run: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())["items"]
     sources = {item["id"]: item["source"] for item in manifest}

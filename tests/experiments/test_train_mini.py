@@ -76,6 +76,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "out", folder / "data"
 
 
+@pytest.mark.slow
 def test_every_part_is_made_and_packed_in_half_precision(trained: tuple[Path, Path]) -> None:
     out, _ = trained
     assert {path.parent.name for path in out.glob("*/part.json")} == set(PARTS)

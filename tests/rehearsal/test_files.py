@@ -76,6 +76,7 @@ def test_the_full_size_is_the_papers(name: str) -> None:
     assert sized(vanilla, **decoders.DECODERS[f"decoder_{name}"]) == DECODERS[name]
 
 
+@pytest.mark.slow
 def test_programs_of_metric_networks_are_read_only_with_their_own_hash(tmp_path: Path) -> None:
     inception, clip = tmp_path / "inception.pt", tmp_path / "clip.pt"
     write_asset("inception_clean", inception, SMALL)

@@ -144,6 +144,7 @@ def test_a_signal_leaves_no_process_and_no_folder_that_a_later_rehearsal_refuses
     assert attempt["status"] == 0
 
 
+@pytest.mark.slow
 def test_files_of_the_user_are_neither_read_nor_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "own"
     own.mkdir()
@@ -221,7 +222,7 @@ def test_nothing_is_wrong_in_a_small_rehearsal(rehearsed: tuple[Path, subprocess
     attempts = json.loads((out / "rehearsal.json").read_text())["attempts"]
     assert [(one["name"], one["wrong"]) for one in attempts if one["wrong"]] == []
     assert ended.returncode == 0
-    assert len(attempts) == 24
+    assert len(attempts) == 25
     assert all(one["memory"] > 1e8 and one["seconds"] > 0 for one in attempts)
     assert not (out / "files").exists()
 

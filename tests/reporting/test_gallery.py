@@ -183,6 +183,7 @@ def test_an_exemplar_of_any_size_is_shown() -> None:
     assert max(decoded(picture.uri).shape) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "rows", "count", "room"),
     [

@@ -225,6 +225,7 @@ def test_parts_that_a_run_does_not_have_are_left_out() -> None:
     assert "Quality" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "side"), [(12, 512), (400, 64)])
 def test_the_page_stays_below_its_limit(rows: int, side: int) -> None:
     html = report_page(page(rows, side=side))

@@ -69,7 +69,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 
 @pytest.mark.property
-@pytest.mark.parametrize(("processes", "items"), [(2, TWO_BLOCKS), pytest.param(3, ITEMS, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "items"), [(2, TWO_BLOCKS), (3, ITEMS)])
 def test_several_processes_share_the_items_and_give_one_table(tmp_path: Path, processes: int, items: int) -> None:
     expected = table(tmp_path / "alone", items=items)
     found = table(tmp_path / "together", processes=processes, items=items)

@@ -90,6 +90,7 @@ def test_small_commands_tolerate_a_closed_pipe(module: str) -> None:
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_is_complete_if_its_output_pipe_is_closed(small_run: Path, tmp_path: Path) -> None:
     """The stdout of the run is a pipe that is closed at once; every file is written, with run.json last."""
     facts = json.loads((small_run / "run.json").read_text())

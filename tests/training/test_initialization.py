@@ -33,6 +33,7 @@ def test_paired_features_are_decoded_to_their_colours() -> None:
     assert (found - colours).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_the_branch_starts_as_a_copy_that_keeps_flat_colours() -> None:
     decoder = fresh()
     start_readout(decoder, constant=CONSTANT)
