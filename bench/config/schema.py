@@ -250,7 +250,7 @@ class Tex:
     published: bool | None = None
     """True if the numbers that the paper prints are shown beside the measured ones.
 
-    None shows them only if the table then fits into a two-column article, in the font size of the article's text.
+    None shows them on the profile `paper`, if the table then fits into a two-column article in the size of its text.
     """
 
 

@@ -59,7 +59,8 @@ def score_table(
     best = {
         metric: row
         for metric in columns
-        if (row := comparisons.best(metric, higher_is_better=styles[metric].higher_is_better)) is not None
+        if not styles[metric].zero_is_best
+        and (row := comparisons.best(metric, higher_is_better=styles[metric].higher_is_better)) is not None
     }
     further = [metric for metric in styles if metric not in METRICS and metric not in columns]
     text = next((said for values in summary.scored.rows.values() if (said := counted(values))), None)

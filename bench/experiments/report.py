@@ -210,7 +210,7 @@ class RunReport:
         """
         sampling, steps = self.setup.sampling.pace.each, self.setup.resolved["generator"].get("steps")
         return Page(
-            f"Table {table.number}. {table.title}",
+            table.title if table.number is None else f"Table {table.number}. {table.title}",
             f"profile {table.profile}",
             first_line(self.config.profile.name),
             facts,

@@ -234,6 +234,8 @@ def _number(folder: Path, cell: Cell, entry: Entry | None, influences: Mapping[C
     if entry is None:
         return Number(None, False, reason="not measured")
     value, better = entry["value"], bool(entry["higher_is_better"])
+    if entry["higher_is_better"] is None and value is not None:
+        return Number(None, better, reason="neither a higher nor a lower value of this metric is better")
     if value is None:
         return Number(None, better, reason=entry.get("reason", ""))
     found = None if influences is None else influences.get(cell)

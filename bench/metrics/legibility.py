@@ -209,5 +209,5 @@ def counted(values: Mapping[str, Any]) -> str | None:
     return (
         f"Text: {int(outside.sum()):,} words outside the hole and {int(crossing.sum()):,} words across its border are "
         f"read; {int(left_out.sum()):,} words are left out, because the recogniser does not read them right in the "
-        f"true image; {without:,} of {len(outside):,} pictures have no such word."
+        f"true image; there are {without:,} of {len(outside):,} pictures without such a word."
     )

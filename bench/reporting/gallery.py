@@ -184,7 +184,7 @@ def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) ->
             style.decimals,
         )
         for name in names
-        if (style := style_of(name)) is not None
+        if (style := style_of(name)) is not None and not style.zero_is_best
     ]
 
 

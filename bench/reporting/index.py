@@ -96,7 +96,10 @@ def _headline(table: Table, column: Column) -> str:
     base = found.pop(table.reference, None)
     if not found:
         return ""
-    best = (max if column.format.higher_is_better else min)(found, key=lambda label: found[label].value or 0.0)
+    values = {label: one.value or 0.0 for label, one in found.items()}
+    if column.format.zero_is_best:
+        values = {label: abs(value) for label, value in values.items()}
+    best = (max if column.format.higher_is_better else min)(values, key=values.__getitem__)
     shown = f"{column.title}: " if base is None else f"{column.title}: {table.reference} {_shown(base.value, column)}; "
     shown += f"{best} {_shown(found[best].value, column)}"
     difference = found[best].difference

@@ -53,8 +53,8 @@ RULES = {
     "borders": "{count} items drawn with seed {seed}; each picture is the square of a third of the side whose inner "
     "half contains most of the hole's border.",
     "captions": "{count} items drawn with seed {seed}.",
-    "words_outside": "{count} words drawn with seed {seed} among those that lie wholly outside the hole" + SELECTED,
-    "words_crossing": "{count} words drawn with seed {seed} among those that cross the border of the hole" + SELECTED,
+    "words_outside": "{count} random words (seed {seed}) among those that lie wholly outside the hole" + SELECTED,
+    "words_crossing": "{count} random words (seed {seed}) among those that cross the border of the hole" + SELECTED,
 }
 """Text that explains the choice of items and windows, by the kind of figure; parts in braces are filled in later."""
 

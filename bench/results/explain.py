@@ -274,7 +274,12 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
             + (f", {value['effective_sources']:.3g} effective sources" if value.get("effective_sources") else "")
             + ("; better than every other measured row" if value.get("best") else ""),
         )
-    yield "better value", {True: "a higher one", False: "a lower one", None: "not known"}[value["higher_is_better"]]
+    yield (
+        "better value",
+        {True: "a higher one", False: "a lower one", None: "neither a higher nor a lower one"}[
+            value["higher_is_better"]
+        ],
+    )
     against = {
         "difference_to_reference": found["reference"] or "the reference row",
         "difference": found["row"]["against"] or "the table's own protocol",

@@ -243,7 +243,9 @@ def _numbers(row: PublishedRow) -> Grid:
             [
                 number.name.title,
                 f"`{number.name.type}`",
-                {True: "a higher one", False: "a lower one", None: "not known"}[entry["higher_is_better"]],
+                {True: "a higher one", False: "a lower one", None: "neither a higher nor a lower one"}[
+                    entry["higher_is_better"]
+                ],
                 f"{_shown(entry['value'])} {number.unit}".strip(),
                 _shown(entry["stderr"]),
                 "–" if low is None else f"{_shown(low)} to {_shown(high)}{short}",

@@ -49,6 +49,8 @@ class Metric:
     scale: float = 1.0
     """Factor by which a value is multiplied before it is printed, such as 1e5 for the unit 1e-5."""
     higher_is_better: bool = False
+    zero_is_best: bool = False
+    """Whether 0 is the best value of a metric that can be negative. Such a metric has no better direction."""
     on_features: bool = False
     """Whether the value depends on a feature network. If so, the heading contains the network's name."""
     ratio: bool = False
@@ -70,16 +72,16 @@ NATIVE, PUBLISHED = "native", "published"
 DIAGNOSES = {
     "colour_shift": Metric("Colour shift, known", 2, "CIEDE2000"),
     "colour_field": Metric("Colour shift of places, known", 2, "CIEDE2000"),
-    "red_shift": Metric("Red, known", 2, "grey levels"),
-    "green_shift": Metric("Green, known", 2, "grey levels"),
-    "blue_shift": Metric("Blue, known", 2, "grey levels"),
+    "red_shift": Metric("Red, known", 2, "grey levels", zero_is_best=True),
+    "green_shift": Metric("Green, known", 2, "grey levels", zero_is_best=True),
+    "blue_shift": Metric("Blue, known", 2, "grey levels", zero_is_best=True),
     "shift": Metric("Shift, known", 3, "pixels"),
-    "shift_right": Metric("Shift to the right, known", 3, "pixels"),
-    "shift_down": Metric("Shift down, known", 3, "pixels"),
-    "zoom": Metric("Zoom, known", 3, "%"),
-    "blur": Metric("Blur, known", 3, "pixels"),
-    "contrast_change": Metric("Contrast, known", 2, "% more"),
-    "sharpness_change": Metric("Sharpness, known", 2, "% more"),
+    "shift_right": Metric("Shift to the right, known", 3, "pixels", zero_is_best=True),
+    "shift_down": Metric("Shift down, known", 3, "pixels", zero_is_best=True),
+    "zoom": Metric("Zoom, known", 3, "%", zero_is_best=True),
+    "blur": Metric("Blur, known", 3, "pixels", zero_is_best=True),
+    "contrast_change": Metric("Contrast, known", 2, "% more", zero_is_best=True),
+    "sharpness_change": Metric("Sharpness, known", 2, "% more", zero_is_best=True),
     **{
         f"changed_{levels}": Metric(f"Known pixels off by more than {levels}", 2, "%", 100.0) for levels in (1, 2, 4, 8)
     },
@@ -422,9 +424,10 @@ def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRIC
     """Return the key of the best row for each metric. The keys of the result are the names of the metrics.
 
     The metrics are those in `spec.columns`, and the variant `hole_only` of each. A row is the best one if it is
-    significantly better than every other measured row of the main table. A metric without such a row is left out. Rows
-    whose images were made by another program are candidates as well, because the run measures all rows on the same
-    items with the same protocol. Printed numbers, and rows of a separate table, are not candidates.
+    significantly better than every other measured row of the main table. A metric without such a row is left out, and
+    so is a metric of which neither a higher nor a lower value is better. Rows whose images were made by another program
+    are candidates as well, because the run measures all rows on the same items with the same protocol. Printed numbers,
+    and rows of a separate table, are not candidates.
 
     Args:
         spec: specification of the table.
@@ -434,8 +437,9 @@ def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRIC
     found = {}
     for metric in (name for column in spec.columns for name in (column, f"{column}_{HOLE_ONLY}")):
         style = style_of(metric, styles)  # None for a column with a bin, which is not measured with this variant
-        best = style and comparisons.best(metric, higher_is_better=style.higher_is_better)
-        if best:
+        if style is None or style.zero_is_best:
+            continue
+        if best := comparisons.best(metric, higher_is_better=style.higher_is_better):
             found[metric] = best
     return found
 

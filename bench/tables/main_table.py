@@ -17,6 +17,7 @@ from bench.tables.build import Column, Styles, Table, TableRow, style_of
 from bench.tables.grid import Grid, html_page, markdown
 from bench.tables.latex import fits_article, one_tabular
 from bench.tables.render import CITED, FEW, OURS, measured_shown, paper_title, row_label
+from bench.tables.verdicts import PAPER
 
 __all__ = ["MAIN_TABLE", "check_tex", "main_grid", "main_renderings"]
 
@@ -45,15 +46,15 @@ def check_tex(tex: Mapping[str, Any], styles: Styles) -> None:
 def main_renderings(table: Table, tex: Tex) -> dict[str, str]:
     """Return the content of the file of the short form in each format. The keys are the suffixes md, html and tex.
 
-    If `tex` has a caption, it replaces the title of the table and the sentences that explain the signs in the grid.
+    If `tex` has a caption, it replaces the title of the table. Sentences that explain the signs in the grid follow.
 
     Args:
         table: table with the measured values.
         tex: settings of the short form.
     """
     grid = main_grid(table, tex)
-    notes = [] if tex.caption else list(_notes(grid))
-    caption = tex.caption or " ".join([f"{paper_title(table)}.", *notes])
+    notes = list(_notes(grid))
+    caption = " ".join([tex.caption or f"{paper_title(table)}.", *notes])
     label = tex.label or (f"tab:{table.number}" if table.number is not None else "tab:asymbench")
     return {
         "md": markdown(tex.caption or table.caption, [grid], notes),
@@ -65,10 +66,10 @@ def main_renderings(table: Table, tex: Tex) -> dict[str, str]:
 def main_grid(table: Table, tex: Tex) -> Grid:
     """Return the grid of the short form.
 
-    Each heading of a metric has an arrow, which points down if smaller values are better. A cell has the value and its
-    standard error. The value of a row is bold if this row is significantly better than every other measured row of the
+    Each heading of a metric has an arrow, which points down if smaller values are better, or says that 0 is best. A
+    cell has the value and its standard error. The value of a row is bold if this row is significantly better than every other measured row of the
     main table. The numbers that the paper prints have a column beside the metric's column, with the heading "printed".
-    If `tex.published` is None, they are shown only if the grid then fits into a two-column article.
+    If `tex.published` is None, they are shown on the profile `paper`, if the grid then fits into a two-column article.
 
     Args:
         table: table with the measured values.
@@ -76,7 +77,8 @@ def main_grid(table: Table, tex: Tex) -> Grid:
     """
     beside = _grid(table, tex.columns, published=True)
     if tex.published is None:
-        return beside if fits_article(beside) else _grid(table, tex.columns, published=False)
+        shown = table.profile.partition(",")[0] == PAPER and fits_article(beside)
+        return beside if shown else _grid(table, tex.columns, published=False)
     return beside if tex.published else _grid(table, tex.columns, published=False)
 
 
@@ -96,7 +98,8 @@ def _grid(table: Table, metrics: Sequence[str] | None, *, published: bool) -> Gr
         style = style_of(metric, table.styles)
         assert style is not None  # `check_tex` has checked it
         best |= {(place, len(heads)) for place, row in enumerate(rows) if table.best.get(metric) == row.key}
-        heads.append(f"{titles.get(metric) or style.heading()} {'↑' if style.higher_is_better else '↓'}")
+        arrow = "(0 is best)" if style.zero_is_best else "↑" if style.higher_is_better else "↓"
+        heads.append(f"{titles.get(metric) or style.heading()} {arrow}")
         for row, line in zip(rows, lines, strict=True):
             line.append(measured_shown(row.measured.get(metric), style))
         if published and (column := _printed(table, metric)):

@@ -435,7 +435,7 @@ def number_as_json(
         "effective_sources": found.effective_sources,
         "interval_too_short": found.interval_too_short,
         "unit": "",
-        "higher_is_better": style.higher_is_better if style else None,
+        "higher_is_better": None if style is None or style.zero_is_best else style.higher_is_better,
         "protocol": None if protocol is None else protocol.hash,
     }
 

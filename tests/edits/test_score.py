@@ -347,4 +347,4 @@ def test_words_are_read_in_the_pictures_of_an_editor() -> None:
     assert np.isnan(scores.records.set_index(["item", "row"])["text_accuracy_outside"]["2", "same"])
     said = scores.numbers.set_index(["metric", "editor"])["reason"]["text_accuracy_crossing", "same"]
     assert said == "no item has such a word that can be read"
-    assert "1 of 3 pictures have no such word." in " ".join(scores._typed.notes)
+    assert "1 of 3 pictures without such a word." in " ".join(scores._typed.notes)

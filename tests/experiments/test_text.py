@@ -25,7 +25,7 @@ def test_words_outside_the_hole_stay_legible_with_the_mask(tmp_path: Path) -> No
     assert (records["text_words_outside"]["base_mask"] == records["text_words_outside"]["stablediffusion"]).all()
     by_height = [records[f"text_accuracy_outside_{height}px"]["base_mask"] for height in (10, 12, 16)]
     assert sum(np.isfinite(values) for values in by_height).max() == 1  # an item has words of one height
-    assert f"0 of {ITEMS} pictures have no such word" in (out / "table.md").read_text()
+    assert f"0 of {ITEMS} pictures without such a word" in (out / "table.md").read_text()
     figures = json.loads((out / "figures" / "figures.json").read_text())["figures"]
     assert figures["words_outside"]["read"]["input"] == [word["text"] for word in figures["words_outside"]["words"]]
     assert (out / "figures" / "words_outside.png").exists()

@@ -115,7 +115,7 @@ def test_a_picture_without_text_has_no_value_and_is_counted(words: tuple[Word, .
     assert np.isnan(found["text_accuracy_outside"])
     said = counted({name: np.array([value]) for name, value in found.items()})
     assert said is not None
-    assert said.endswith("1 of 1 pictures have no such word.")
+    assert said.endswith("there are 1 of 1 pictures without such a word.")
     assert counted({"pre_error": np.zeros(1)}) is None
 
 

@@ -61,17 +61,28 @@ def test_the_caption_explains_the_signs_that_occur_and_can_be_replaced() -> None
     assert "‡" not in found["md"]
     assert "printed" not in found["md"]
     own = main_renderings(table(), Tex(label="tab:mine", caption="Inpainting of 50 %"))
-    assert r"\caption{Inpainting of 50 \%}" in own["tex"]
+    assert r"\caption{Inpainting of 50 \% " in own["tex"]
     assert r"\label{tab:mine}" in own["tex"]
-    assert "standard error" not in own["tex"]
+    assert r"of 50 \% $\pm$ is one standard error." in own["tex"]
 
 
 @pytest.mark.blackbox
 def test_printed_numbers_are_left_out_if_the_text_would_have_to_be_smaller() -> None:
-    assert "printed" in main_grid(table(), Tex()).heads
-    wide = table(label="a label of a row that needs very much of the width of a page")
+    paper = replace(table(), profile="paper, custom (limit=2)")
+    assert "printed" in main_grid(paper, Tex()).heads
+    wide = replace(table(label="a label of a row that needs very much of the width of a page"), profile="paper")
     assert not fits_article(main_grid(wide, Tex(published=True)))
     assert "printed" not in main_grid(wide, Tex()).heads
+
+
+@pytest.mark.blackbox
+def test_printed_numbers_do_not_stand_beside_those_of_another_profile_by_default() -> None:
+    assert "printed" not in main_grid(table(), Tex()).heads
+
+
+@pytest.mark.blackbox
+def test_a_signed_metric_has_no_better_direction() -> None:
+    assert main_grid(table(), Tex(columns=["blur"])).heads[1:] == ["Blur, known [pixels] (0 is best)"]
 
 
 @pytest.mark.blackbox
