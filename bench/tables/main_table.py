@@ -67,9 +67,10 @@ def main_grid(table: Table, tex: Tex) -> Grid:
     """Return the grid of the short form.
 
     Each heading of a metric has an arrow, which points down if smaller values are better, or says that 0 is best. A
-    cell has the value and its standard error. The value of a row is bold if this row is significantly better than every other measured row of the
-    main table. The numbers that the paper prints have a column beside the metric's column, with the heading "printed".
-    If `tex.published` is None, they are shown on the profile `paper`, if the grid then fits into a two-column article.
+    cell has the value and its standard error. The value of a row is bold if this row is significantly better than every
+    other measured row of the main table. The numbers that the paper prints have a column beside the metric's column,
+    with the heading "printed". If `tex.published` is None, they are shown on the profile `paper`, if the grid then fits
+    into a two-column article.
 
     Args:
         table: table with the measured values.
