@@ -20,6 +20,9 @@ from bench.tables.main_table import check_tex
 
 __all__ = ["check_settings", "used"]
 
+FEWEST = 2
+"""Smallest number of items of which a distance between sets can be computed."""
+
 
 def used(
     resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row], further: Sequence[str] = ()
@@ -75,6 +78,10 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
     styles = styles_of(nodes["metrics"]["measures"])
     check_table(spec, rows, styles)
     check_tex(nodes["tex"], styles)
+    for name, measure in nodes["metrics"]["measures"].items():
+        if measure["fewest"] is not None and measure["fewest"] < FEWEST:
+            key = f"metrics.measures.{name}.fewest"
+            raise BadInputError(f"{key}: expected a whole number of at least {FEWEST}, found {measure['fewest']}")
     for name in ("store", "data"):
         if not Path(nodes["paths"][name]).is_dir():  # an existing folder may be complete even if it is read-only
             check_writable(nodes["paths"][name], f"paths.{name}")

@@ -94,7 +94,7 @@ class TableExperiment:
             summary = Summary(
                 run.scored,
                 self.config.profile.fid_minimum,
-                bins_of(setup.spec.columns),
+                bins_of([*setup.spec.columns, *(self.config.tex.columns or ())]),
                 minimums=setup.minimums,
             )
             protocols = setup.protocols_of(summary)

@@ -32,6 +32,7 @@ from bench.metrics.half_life import HalfLife, half_life
 from bench.metrics.image_encoding import PREFIX, WAYS
 from bench.metrics.names import VARIANTS
 from bench.metrics.protocol import Protocol
+from bench.metrics.scores import Scored
 from bench.metrics.summary import Summary
 from bench.metrics.turns import at_turn, of_all_turns
 from bench.reporting.figures import TurnsLine, TurnsPanel, draw_lines, draw_turns
@@ -105,7 +106,7 @@ class TurnsExperiment:
         whole = replace(run, scored=of_all_turns(scored))
         report = RunReport(self.setup, whole)
         with run.stages.timed("tabulate"):
-            summary = Summary(whole.scored, self.config.profile.fid_minimum, bins_of(self.setup.spec.columns))
+            summary = self.summary(whole.scored)
             protocols = self.protocols(summary)
             table = self.tabulate(run, summary, protocols)
             records = report.keep()
@@ -133,6 +134,17 @@ class TurnsExperiment:
             print_turns(table, terminal(), verbose=self.config.verbose)
             report.show_path()
         return Results(run.out, 0, table=frame(table), records=records)
+
+    def summary(self, scored: Scored) -> Summary:
+        """Return the estimates of the metrics of all turns.
+
+        Args:
+            scored: scores of all turns, as `of_all_turns` returns them.
+        """
+        turns, setup = range(1, self.plan.turns + 1), self.setup
+        minimums = {at_turn(metric, turn): least for metric, least in setup.minimums.items() for turn in turns}
+        fewest = self.config.profile.fid_minimum
+        return Summary(scored, fewest, bins_of(setup.spec.columns), minimums=minimums)
 
     def protocols(self, summary: Summary) -> dict[str, Protocol]:
         """Return the protocol of each metric. Metrics of turn 1 have the protocols of the table of one turn.

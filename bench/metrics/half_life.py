@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE
 from bench.runtime.not_available import NotAvailable
 
 __all__ = ["EXACT_IN_EVERY_TURN", "HalfLife", "doubling", "half_life"]
@@ -38,21 +39,30 @@ class HalfLife:
     turns: float
     """Number of further turns, above 0; infinite if the error does not double within the measured turns."""
     low: float
-    """Lower end of the 95 % interval; infinite if it lies beyond the measured turns."""
+    """Lower end of the 95 % interval; infinite if it lies beyond the measured turns.
+
+    It is NaN if all items are of one source, so that there is no interval.
+    """
     high: float
-    """Upper end of the 95 % interval; infinite if it lies beyond the measured turns."""
+    """Upper end of the 95 % interval; infinite or NaN as for `low`."""
     measured: int
     """Number of further turns that were measured."""
     items: int
     """Number of items from which the half-life is computed: those with known pixels in every turn."""
     sources: int
 
+    @property
+    def decided_by_few(self) -> bool:
+        """True if there are so few sources that the interval is too short."""
+        return self.sources < FEWEST_EFFECTIVE
+
     def shown(self) -> str:
         """Return the half-life with its interval as text, such as `3.4 [2.9, 4.1]` or `more than 7`."""
         if self.low == math.inf:
             return f"more than {self.measured}"
         ends = ", ".join(
-            f"{end:.2f}" if math.isfinite(end) else f"more than {self.measured}" for end in (self.low, self.high)
+            f"{end:.2f}" if math.isfinite(end) else "unknown" if math.isnan(end) else f"more than {self.measured}"
+            for end in (self.low, self.high)
         )
         value = f"{self.turns:.2f}" if math.isfinite(self.turns) else f"more than {self.measured}"
         return f"{value} [{ends}]"
@@ -83,7 +93,9 @@ def half_life(errors: Array, sources: Sequence[str]) -> HalfLife | NotAvailable:
 
     Args:
         errors: mean squared error over known pixels of each turn and item, K×N; NaN for an item without known pixels.
-        sources: source of each of the N items.
+        sources: source of each of the N items. With few sources, the interval is too short: in a simulation with
+            log-normal errors, it contained the true value in 76 % of the draws with 3 sources, in 85 % with 8, and in
+            94 % with 48.
     """
     if len(errors) < 2:
         return NotAvailable(ONE_TURN)
@@ -101,6 +113,8 @@ def half_life(errors: Array, sources: Sequence[str]) -> HalfLife | NotAvailable:
     drawn = np.random.default_rng(SEED).multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
     found = _doublings((drawn @ sums.T) / (drawn @ counts)[:, None])
     low, high = (float(end) for end in np.quantile(found, (0.025, 0.975), method="inverted_cdf"))
+    if len(names) < 2:
+        low = high = math.nan
     return HalfLife(doubling(values.mean(1)), low, high, len(errors) - 1, int(there.sum()), len(names))
 
 

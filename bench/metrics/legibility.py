@@ -33,6 +33,8 @@ REGIONS = ("outside", "crossing")
 the border."""
 LEAST_SCORE = 0.5
 """Smallest score with which the reading of the true image counts as the word, if the word is not known otherwise."""
+LEAST_LETTERS = 3
+"""Smallest number of letters and digits of such a reading. Detectors take an eye or a round stone for one letter."""
 
 
 def as_compared(text: str) -> str:
@@ -80,7 +82,7 @@ class _Read:
 
     words: list[_Expected]
     left_out: npt.NDArray[np.float64]
-    """Number of words of each item that the recogniser does not read right in the true image."""
+    """Number of drawn words of each item that the recogniser does not read right in the true image."""
     readings: dict[bytes, Reading]
     """Readings by the bytes of the crop, so that equal crops of several rows are read only once."""
 
@@ -89,7 +91,8 @@ class LegibilityMeasure(Measure):
     """A measure of the words that a recogniser reads right outside the hole and across its border.
 
     If the words of an item are known, because they were drawn, their boxes are read. Otherwise the boxes are those that
-    the detector finds in the true image, and a word is what the recogniser reads there, if its score is at least 0.5.
+    the detector finds in the true image, and a word is what the recogniser reads there, if its score is at least 0.5
+    and it has at least three letters or digits.
     Words that lie in the hole altogether are not read.
 
     A name such as `text_accuracy_outside` belongs to all words of the region, and `text_accuracy_outside_10px` to those
@@ -116,11 +119,12 @@ class LegibilityMeasure(Measure):
         self.protocol: Mapping[str, Any] = {
             "image": "uint8 RGB, truncated, crops of the items' own size",
             "text": "letters and digits, case ignored",
-            "words": f"drawn, or detected in the true image and read there with a score of {LEAST_SCORE} or more",
+            "words": f"drawn, or detected in the true image and read there with a score of {LEAST_SCORE} or more "
+            f"and {LEAST_LETTERS} letters or more",
             "left_out": "words that are not read right in the true image",
             "heights": list(heights),
             "reader": dict(reader.protocol),
-            "version": 1,
+            "version": 2,
         }
 
     def keep_truth(self, truth: Tensor) -> tuple[Arrays, dict[str, _Read]]:
@@ -149,8 +153,10 @@ class LegibilityMeasure(Measure):
         expected, left_out = [], np.zeros(len(truth))
         for (item, word, region), reading in zip(words, found, strict=True):
             seen, drawn_text = as_compared(reading.text), as_compared(word.text)
-            right = seen == drawn_text if word.text else reading.score >= LEAST_SCORE
-            if seen and right:
+            if not word.text:
+                if reading.score >= LEAST_SCORE and len(seen) >= LEAST_LETTERS:
+                    expected.append(_Expected(item, word, region, seen))
+            elif seen and seen == drawn_text:
                 expected.append(_Expected(item, word, region, seen))
             else:
                 left_out[item] += 1

@@ -6,11 +6,12 @@ A number outside the range of its metric shows that a file is damaged, or that t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from bench.metrics.names import MetricName
 
-__all__ = ["RANGES", "never_negative", "out_of_range"]
+__all__ = ["RANGES", "is_share", "never_negative", "out_of_range"]
 
 UNBOUNDED = (-math.inf, math.inf)
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -43,6 +44,8 @@ NOT_NEGATIVE = (
 """Beginnings of the names of distances, errors and counts. Such a metric cannot be negative."""
 SHARES = ("text_accuracy", "text_ned")
 """Beginnings of the names of shares and of likenesses, whose values are 0 to 1."""
+TURN = re.compile(r"_turn_\d+$")
+"""Pattern of the ending of a metric of a later turn; see `bench.metrics.turns.at_turn`."""
 ROUNDING = 1e-6
 """Tolerance for rounding errors, relative to the bound. For example, the Inception Score of equal pictures is 1, but a
 rounding error can make it a little smaller."""
@@ -57,8 +60,19 @@ def never_negative(metric: str) -> bool:
     return _range(metric)[0] >= 0
 
 
+def is_share(metric: str) -> bool:
+    """Return True if a metric is a share of words, or a likeness of words, from 0 to 1.
+
+    If all items have the same share, such as 0 or 1, this does not mean that the next item has it too.
+
+    Args:
+        metric: full name of the metric.
+    """
+    return metric.startswith(SHARES)
+
+
 def _range(metric: str) -> tuple[float, float]:
-    name = MetricName.parse(metric).metric
+    name = TURN.sub("", MetricName.parse(metric).metric)
     if name.startswith(SHARES):
         return 0.0, 1.0
     return RANGES.get(name, (0.0, math.inf) if name.startswith(NOT_NEGATIVE) else UNBOUNDED)

@@ -19,7 +19,7 @@ from bench.metrics.frechet import FrechetEstimate, frechet_estimate
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import MOST, Kernel, cubic_kernel, kernel_estimate_by_parts
 from bench.metrics.names import COMPARING, HOLE_ONLY, VARIANTS, MetricName, with_variant
-from bench.metrics.ranges import never_negative
+from bench.metrics.ranges import is_share, never_negative
 from bench.metrics.scores import Scored
 from bench.metrics.spread import Spread, variance_shares
 from bench.metrics.uncertainty import (
@@ -260,7 +260,8 @@ class Summary:
         found = self.found(row, metric)
         if isinstance(found, NotAvailable):
             return Measurement(None, reason=found.reason)
-        return self._measured(*found, rounding_of([(1.0, found[0])]))
+        exact = math.nan if is_share(metric) else 0.0
+        return self._measured(*found, rounding_of([(1.0, found[0])]), exact)
 
     def difference(self, new: str, old: str, metric: str) -> Difference | NotAvailable:
         """Compute the metric of the row `new` minus the metric of the row `old`, paired item by item.
@@ -273,7 +274,7 @@ class Summary:
         if isinstance(pair, NotAvailable):
             return pair
         first, second, there = pair
-        return paired_difference(first, second, self._sources(there))
+        return _with_spread(paired_difference(first, second, self._sources(there)), metric)
 
     def variance_shares(self, new: str, old: str, metric: str) -> dict[str, float]:
         """Return the share of the variance of a difference that each source causes.
@@ -309,7 +310,7 @@ class Summary:
                 return pair
             estimate, _, there = pair
             weighted.append((weight, estimate))
-        return contrast(weighted, self._sources(there))
+        return _with_spread(contrast(weighted, self._sources(there)), metric)
 
     def ratio(self, above: str, below: str, metric: str) -> Measurement:
         """Return the value of the row `above` divided by the value of the row `below`, both from the same items.
@@ -384,7 +385,7 @@ class Summary:
             estimate: estimate with its influences.
             there: N booleans, True for the items from which the estimate is computed.
             rounding: limit for rounding errors, as in `Spread.of`.
-            exact: value that may have a standard error of 0.
+            exact: value that may have a standard error of 0; NaN if no value may have it.
         """
         chosen = self._sources(there)
         found = Measurement(estimate.value, n=int(there.sum()), sources=len(set(chosen)))
@@ -483,6 +484,16 @@ class Summary:
 
     def _fewest(self, name: MetricName) -> int:
         return self.minimums.get(name.metric, self.fewest)
+
+
+def _with_spread(found: Difference | NotAvailable, metric: str) -> Difference | NotAvailable:
+    """Return a difference, or a `NotAvailable` if it is a difference of shares that is the same for every item.
+
+    Such a difference has a standard error of 0 by chance, and not because it is exact.
+    """
+    if is_share(metric) and not isinstance(found, NotAvailable) and found.stderr == 0:
+        return NotAvailable(NO_SPREAD)
+    return found
 
 
 @dataclass(frozen=True)

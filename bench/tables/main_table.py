@@ -7,6 +7,7 @@ which also has ratios, differences, verdicts and notes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,10 @@ MAIN_TABLE = "table_main"
 """Name of the files with the short form of a table, without the suffix."""
 
 
+LABEL = re.compile(r"[A-Za-z0-9:._+/-]+")
+"""Pattern of the values of `tex.label`."""
+
+
 def check_tex(tex: Mapping[str, Any], styles: Styles) -> None:
     """Check the settings of the short form before a run does any work.
 
@@ -33,8 +38,14 @@ def check_tex(tex: Mapping[str, Any], styles: Styles) -> None:
         styles: style of each metric that the run's tables can show.
 
     Raises:
-        BadInputError: `tex.columns` is an empty list, or contains a name that is not a metric of the run's tables.
+        BadInputError: `tex.label` or `tex.caption` has signs that it may not have; or `tex.columns` is an empty list
+            or contains a name that is not a metric of the run's tables.
     """
+    label, caption = tex["label"], tex["caption"]
+    if label is not None and not LABEL.fullmatch(label):
+        raise BadInputError(f"tex.label: expected letters, digits and the signs : . _ + / -, found {label!r}")
+    if caption is not None and not (caption.strip() and caption.isprintable()):
+        raise BadInputError(f"tex.caption: expected a printable text on one line, found {caption!r}")
     columns = tex["columns"]
     unknown = [metric for metric in columns or () if style_of(metric, styles) is None]
     if unknown or columns == []:
@@ -128,6 +139,8 @@ def _notes(grid: Grid) -> Iterator[str]:
         yield "Bold values are significantly better than those of all other rows."
     if "printed" in grid.heads:
         yield "The columns “printed” have the paper's numbers, which come from its models and images."
+    if any(line[place] == "–" for line in grid.lines for place, head in enumerate(grid.heads) if head != "printed"):
+        yield "A dash stands for a number that was not measured or that cannot be computed."
     shown = [" ".join(line) for line in grid.lines]
     signs = {
         OURS: "is not in the paper's table.",

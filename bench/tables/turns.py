@@ -14,12 +14,13 @@ from rich.console import Console
 from bench.metrics.half_life import HalfLife
 from bench.metrics.summary import Measurement
 from bench.metrics.turns import at_turn
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE
 from bench.runtime.not_available import NotAvailable
 from bench.runtime.text import csv_text
 from bench.tables.build import Metric, Table, TableDesign, TableRow, style_of
 from bench.tables.grid import DIFFERS, Grid, html_page, markdown, print_grid, print_notes
 from bench.tables.latex import latex
-from bench.tables.render import change_shown, measured_shown
+from bench.tables.render import FEW, change_shown, measured_shown
 
 __all__ = [
     "HALF_LIFE",
@@ -36,7 +37,8 @@ HALF_LIFE = (
     "Half-life of the known region: the number of further turns after turn 1 until the mean squared error over known "
     "pixels is twice that of turn 1, which lowers its PSNR by 3.01 dB. Between turns, the logarithm of the error is "
     "interpolated linearly. The 95 % interval comes from 2000 bootstrap samples of the sources. Only items with known "
-    "pixels in every turn count."
+    "pixels in every turn count. The interval is too short if there are few sources; § marks fewer than "
+    f"{FEWEST_EFFECTIVE:g}."
 )
 """Note that defines the half-life."""
 
@@ -177,11 +179,14 @@ def turns_grids(table: TurnsTable) -> Iterator[Grid]:
 def half_life_grid(table: TurnsTable) -> Grid:
     """Return the grid of the rows' half-lives."""
     labels = {row.key: row.label for row in table.rows}
-    lines = [
-        [labels[row], f"undefined: {one.reason}" if isinstance(one, NotAvailable) else one.shown()]
-        for row, one in table.half_lives.items()
-    ]
+    lines = [[labels[row], _shown(one)] for row, one in table.half_lives.items()]
     return Grid(["Half-life of the known region", "further turns"], lines, title="half-life of the known region")
+
+
+def _shown(found: HalfLife | NotAvailable) -> str:
+    if isinstance(found, NotAvailable):
+        return f"undefined: {found.reason}"
+    return f"{found.shown()} {FEW}" if found.decided_by_few else found.shown()
 
 
 def _heads(first: str, table: TurnsTable) -> list[str]:

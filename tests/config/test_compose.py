@@ -151,6 +151,7 @@ BAD = [
     (["+metrics.foo=1"], ["metrics.foo", "measures"]),
     (["rows.base_mask.method.conditioned=no"], ["rows.base_mask.method.conditioned", "expected bool", "no"]),
     (["profile.fid_minimum=1"], ["profile.fid_minimum", "2 or more"]),
+    (["metrics.measures.images.fewest=1"], ["metrics.measures.images.fewest", "at least 2, found 1"]),
     (["~rows.base_mask.method._target_"], ["rows.base_mask.method._target_", "found no such name"]),
     (["rows.base_mask.labl=x"], ["rows.base_mask.labl", "label"]),
     (["+rows.base_mask.labl=x"], ["rows.base_mask.labl", "label"]),

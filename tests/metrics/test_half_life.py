@@ -59,6 +59,15 @@ def test_items_without_known_pixels_in_a_turn_count_in_no_turn() -> None:
     assert found.shown() == "1.00 [1.00, 1.00]"
 
 
+@pytest.mark.blackbox
+def test_items_of_one_source_give_no_interval_and_few_sources_are_marked() -> None:
+    errors = np.array([[1.0, 1.2, 0.9], [2.0, 2.6, 1.9]])
+    alone = found_in(errors, ["a", "a", "a"])
+    assert alone.shown() == "0.94 [unknown, unknown]"
+    assert alone.decided_by_few
+    assert not found_in(np.tile(errors, 2), list("abcdef")).decided_by_few
+
+
 @pytest.mark.property
 def test_the_interval_contains_the_half_life_and_narrows_with_more_sources() -> None:
     draw = np.random.default_rng(3)

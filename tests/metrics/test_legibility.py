@@ -18,7 +18,7 @@ from bench.metrics.networks.text_reader import Reading, TextReader
 from bench.metrics.ranges import out_of_range
 
 SIDE = 40
-TEXTS = ("", "horse", "hore", "Stone", "cloud")
+TEXTS = ("", "horse", "hore", "Stone", "cloud", "2N")
 """Text that the reader reads in a crop, by the red level of the crop's first pixel."""
 HOLE = np.zeros((SIDE, SIDE), np.bool_)
 HOLE[:, 20:] = True
@@ -127,8 +127,17 @@ def test_what_is_read_in_the_truth_counts_if_words_are_detected() -> None:
     assert same["text_accuracy_outside_10px"] == same["text_accuracy_crossing_10px"] == 1
     assert worse["text_ned_outside"] == pytest.approx(0.8)
     (unsure,) = measured(TRUTH, [TRUTH], None, ColourReader(boxes, score=0.4))
-    assert unsure["text_left_out"] == 2
+    assert unsure["text_words_outside"] == unsure["text_left_out"] == 0  # as in a picture without text
     assert np.isnan(unsure["text_accuracy_outside"])
+
+
+@pytest.mark.blackbox
+def test_a_detection_of_one_or_two_letters_is_no_word() -> None:
+    boxes = [Word("", OUTSIDE.left, OUTSIDE.top, OUTSIDE.right, OUTSIDE.bottom, 10)]
+    truth = image(outside="2N", crossing="Stone")
+    (found,) = measured(truth, [truth], None, ColourReader(boxes))
+    assert found["text_words_outside"] == found["text_left_out"] == 0
+    assert np.isnan(found["text_accuracy_outside"])
 
 
 @pytest.mark.blackbox

@@ -89,7 +89,27 @@ def test_a_signed_metric_has_no_better_direction() -> None:
 @pytest.mark.parametrize(("columns", "found"), [(["fid", "fidd"], "found fidd"), ([], "found no name")])
 def test_an_unknown_column_is_refused(columns: list[str], found: str) -> None:
     with pytest.raises(BadInputError, match=rf"tex\.columns: expected names from this list: .*{found}"):
-        check_tex({"columns": columns}, METRICS)
+        check_tex({"label": None, "caption": None, "columns": columns}, METRICS)
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("label", ["", "a b", "a%b", "a{b", "a\\b", "a\nb", "ä"])
+def test_a_label_that_latex_cannot_read_is_refused(label: str) -> None:
+    with pytest.raises(BadInputError, match=r"tex\.label: expected letters, digits and the signs"):
+        check_tex({"label": label, "caption": None, "columns": None}, METRICS)
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("caption", ["", "  ", "a\nb", "a\x00b"])
+def test_a_caption_without_text_or_on_several_lines_is_refused(caption: str) -> None:
+    with pytest.raises(BadInputError, match=r"tex\.caption: expected a printable text on one line"):
+        check_tex({"label": None, "caption": caption, "columns": None}, METRICS)
+
+
+@pytest.mark.blackbox
+def test_a_column_that_was_not_measured_is_explained() -> None:
+    assert "A dash stands for" in main_renderings(table(), Tex(columns=["dists"]))["md"]
+    assert "A dash stands for" not in main_renderings(table(), Tex(columns=["pre_error"]))["md"]
 
 
 @pytest.mark.blackbox
