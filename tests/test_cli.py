@@ -34,7 +34,10 @@ SLIPS = [
     ([SEVENTH, "decoder.widht=2"], "did you mean width?"),
     ([SEVENTH, "row=[base_maks]"], "did you mean base_mask?"),
     ([SEVENTH, "stage=reprot"], "did you mean report?"),
-    ([SEVENTH, "measure=x"], "efficientnet, text, found measure/x, which does not exist"),
+    (
+        [SEVENTH, "measure=x"],
+        "measure: expected one of diagnostics, efficientnet, text, found measure/x",
+    ),
     ([SEVENTH, "decoder="], "decoder: expected one of base"),
     ([SEVENTH, "=3"], "=3: expected KEY=VALUE, found no KEY"),
     ([SEVENTH, "out="], "out: expected a folder, found an empty text"),

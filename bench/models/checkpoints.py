@@ -91,9 +91,21 @@ def load_decoder(path: str | Path) -> Decoder:
     stored, decoder, settings = _described(Path(path), read_tensors)
     stored.fill(decoder)
     decoder.training_note = str(settings.get(TRAINING, ""))
-    decoder.lineage = settings.get(LINEAGE, {})
+    decoder.lineage = _lineage(settings, Path(path) / CONFIG)
     decoder.space_name = _space_name(settings, decoder)
     return decoder.eval()
+
+
+def _lineage(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the description of a decoder's training in its settings; empty if they contain none.
+
+    Raises:
+        BadInputError: the description is not an object of JSON.
+    """
+    lineage = settings.get(LINEAGE) or {}
+    if not isinstance(lineage, Mapping):
+        raise BadInputError(f"{path}: {LINEAGE}: expected an object, found {lineage!r}")
+    return dict(lineage)
 
 
 def _space_name(settings: Mapping[str, Any], decoder: Decoder) -> str:
@@ -106,7 +118,7 @@ def _space_name(settings: Mapping[str, Any], decoder: Decoder) -> str:
     from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name  # imported here, because it imports us
 
     if settings.get("_class_name") == OWN:
-        space = (settings.get(LINEAGE) or {}).get("space")
+        space = decoder.lineage.get("space")
         name = space.get("name") if isinstance(space, Mapping) else None
         return str(name) if name in KNOWN else ""
     if settings.get("_class_name") not in SCALED:

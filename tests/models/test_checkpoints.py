@@ -573,3 +573,12 @@ def test_missing_paths_and_other_endings_are_named(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).unlink()
     with pytest.raises(BadInputError, match=rf"{WEIGHTS}: expected a weight file, found no such file"):
         load_decoder(tmp_path)
+
+
+@pytest.mark.blackbox
+def test_a_lineage_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    save_decoder(Decoder(DecoderConfig(channels=(8, 16), layers=1, groups=4)), tmp_path / "decoder")
+    file = tmp_path / "decoder" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "_lineage": "../../escaped"}))
+    with pytest.raises(BadInputError, match=r"config\.json: _lineage: expected an object, found '\.\./\.\./escaped'"):
+        load_decoder(tmp_path / "decoder")
