@@ -25,6 +25,8 @@ __all__ = ["Registration", "luminance", "register"]
 
 SIDE = 128
 """Approximate longest side, in pixels, of the small copies on which the estimation begins."""
+SHORTEST = 16
+"""Smallest number of pixels of a side to which images are reduced for the small copies."""
 STEPS = 6
 """Number of steps of the Gauss-Newton method on the small copies, and again on the images themselves."""
 MARGIN = 4
@@ -41,6 +43,10 @@ BLURS = (-0.5, 4.0)
 """Smallest and largest variance of the blur in squared pixels. A negative variance sharpens."""
 NOISE = 1.0
 """Smallest standard deviation, in grey levels, that the difference between the two images is assumed to have."""
+ALIKE = 1e-3
+"""Largest difference between the correlations of two shifts that are equally good. The shorter one is then chosen."""
+ROUNDING = 1e-6
+"""Largest error of a correlation that comes from the rounding of the Fourier transforms."""
 UNCERTAIN = 0.1
 """Largest standard error of an estimate: of the shift in pixels, of the zoom as the shift of the pixels at the edge,
 and of the variance of the blur in squared pixels. A number that is less certain is not reported."""
@@ -96,7 +102,7 @@ def register(truth: Tensor, image: Tensor, known: Tensor) -> Registration:
     seen = torch.where(known, image, truth)
     mean = (truth * known).sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
     first, second = truth - mean[:, None, None], seen - mean[:, None, None]
-    factor = max(1, round(max(truth.shape[1:]) / SIDE))
+    factor = _reduction(*truth.shape[1:])
     small = [_reduced(one, factor) for one in (first, second, known.double())]
     whole = small[2] > 1 - 1e-6
     start = _whole_shift(small[0], small[1], whole)
@@ -305,8 +311,9 @@ def _kernel(beyond: Tensor, zoom: Tensor, variance: Tensor) -> Tensor:
 def _whole_shift(truth: Tensor, image: Tensor, known: Tensor) -> _Changes:
     """Return the shift by whole pixels with the largest correlation of the known pixels.
 
-    The correlation of each shift is computed from the pixels that are known in both images, as Padfield describes. The
-    result is no shift, unless another shift at least halves what a linear function of the truth leaves unexplained.
+    The correlation of each shift is computed from the pixels that are known in both images, as Padfield describes. In a
+    periodic texture, many shifts have about the largest correlation. The result is then the shortest of them. It is no
+    shift, unless another shift at least halves what a linear function of the truth leaves unexplained.
 
     Args:
         truth: luminance of the true images, B×H×W.
@@ -336,13 +343,34 @@ def _whole_shift(truth: Tensor, image: Tensor, known: Tensor) -> _Changes:
     rows, columns = (torch.fft.fftfreq(side, 1 / side, device=truth.device).round() for side in size)
     allowed = (rows.abs() <= FARTHEST * height)[:, None] & (columns.abs() <= FARTHEST * width)
     enough = count >= 0.3 * count.amax((1, 2), keepdim=True)
-    similar = torch.where(allowed & enough, similar, -1).flatten(1)
-    best, place = similar.max(1)
-    better = (1 - best.square()) < 0.5 * (1 - similar[:, 0].clamp_min(0).square())
+    similar = torch.where(allowed & enough, similar, -1)
+    # Distances are squared whole numbers. Their order breaks ties, and it is the same in every batch.
+    distance = (rows.square()[:, None] + columns.square()).double()
+    order = torch.arange(distance.numel(), device=distance.device).double().reshape(size) / distance.numel()
+    alike = _peaks(similar) & (similar >= similar.amax((1, 2), keepdim=True) - ALIKE)
+    place = torch.where(alike, distance + order, torch.inf).flatten(1).argmin(1)
+    best = similar.flatten(1).gather(1, place[:, None])[:, 0]
+    better = (1 - best.square()) < 0.5 * (1 - similar[:, 0, 0].clamp_min(0).square())
     none = torch.zeros_like(best)
     down = torch.where(better, rows.double()[place // size[1]], none)
     right = torch.where(better, columns.double()[place % size[1]], none)
     return _Changes(right, down, none, none, none + 1, none)
+
+
+def _peaks(similar: Tensor) -> Tensor:
+    """Return booleans B×H×W, True where a value is hardly smaller than its eight neighbours.
+
+    The first and the last row are neighbours, and so are the first and the last column.
+    """
+    padded = functional.pad(similar[:, None], [1] * 4, mode="circular")
+    return similar >= functional.max_pool2d(padded, 3, stride=1)[:, 0] - ROUNDING
+
+
+def _reduction(height: int, width: int) -> int:
+    """Return the factor of the small copies of images. A side has at least `SHORTEST` pixels on them, if it has as many
+    on the images.
+    """
+    return max(1, min(round(max(height, width) / SIDE), min(height, width) // SHORTEST))
 
 
 def _reduced(image: Tensor, factor: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Tests of the estimated shift, zoom and blur against changes that were made, and of the first shift."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -56,6 +58,46 @@ def test_a_large_shift_is_found() -> None:
         moved = np.roll(one.pixels, 9, axis=0)
         right, down, zoom, _ = registered(one, moved)
         assert (right, down, zoom) == pytest.approx((0, 9, 0), abs=1)
+
+
+def stripes(side: int, right: int = 0) -> Pixels:
+    return np.tile(np.where((np.arange(side) - right) % 8 < 4, 200.0, 50.0), (side, 1))
+
+
+def checkerboard(side: int, right: int = 0) -> Pixels:
+    rows, columns = np.ogrid[:side, :side]
+    return np.where((rows // 4 + (columns - right) // 4) % 2 == 0, 200.0, 50.0)
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("right", [-3, -2, -1, 1, 2, 3])
+@pytest.mark.parametrize("texture", [stripes, checkerboard])
+def test_the_shift_of_a_periodic_texture_is_the_shortest(texture: Callable[..., Pixels], right: int) -> None:
+    truth, edited, known = texture(64), texture(64, right), np.ones((64, 64), np.bool_)
+    assert estimated(truth, edited, known).right.item() == pytest.approx(right, abs=0.02)
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("texture", [stripes, checkerboard])
+def test_the_shift_of_a_periodic_texture_does_not_depend_on_the_batch(texture: Callable[..., Pixels]) -> None:
+    truth, edited, known = texture(64), texture(64, 4), np.ones((64, 64), np.bool_)
+    alone = estimated(truth, edited, known).right.item()
+    others = [(one.pixels @ LUMINANCE, one.shifted() @ LUMINANCE, ~one.hole) for one in pictures(64)[:4]]
+    given = [*others, (truth, edited, known)]
+    together = register(*(torch.from_numpy(np.stack(values)) for values in zip(*given, strict=True)))
+    assert together.right[-1].item() == pytest.approx(alone, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(("height", "width"), [(16, 3000), (3000, 16), (20, 2100), (1, 700), (700, 2)])
+def test_a_very_long_picture_is_registered(height: int, width: int) -> None:
+    texture = cv2.GaussianBlur(np.random.default_rng(0).normal(128, 60, (height, width + 2)), (0, 0), 1.5)
+    known = np.ones((height, width), np.bool_)
+    found = estimated(texture[:, 2:], texture[:, 1:-1], known)
+    if min(height, width) >= 16:
+        assert found.right.item() == pytest.approx(1, abs=0.02)
+    else:
+        assert torch.isnan(found.right).item()
 
 
 @pytest.mark.property
