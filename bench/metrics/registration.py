@@ -7,9 +7,9 @@ one number. These six numbers are chosen so that the squared difference over the
 The estimation begins at a shift by whole pixels, which the masked correlation of Padfield finds ("Masked object
 registration in the Fourier domain", 2012). The Gauss-Newton method of Lucas and Kanade ("An iterative image
 registration technique with an application to stereo vision", 1981) then finds the six numbers, first on small copies of
-the images, and then on the images themselves. Both images are smoothed by the same filter. The smoothing, the blur and
-the shift by a part of a pixel are computed by one kernel, from its Fourier transform, so that the interpolation itself
-blurs nothing.
+the images, and then on the images themselves. Of large images, blocks of pixels at equal distances are compared. Both
+images are smoothed by the same filter. The smoothing, the blur and the shift by a part of a pixel are computed by one
+kernel, from its Fourier transform, so that the interpolation itself blurs nothing.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ ROUNDING = 1e-6
 UNCERTAIN = 0.1
 """Largest standard error of an estimate: of the shift in pixels, of the zoom as the shift of the pixels at the edge,
 and of the variance of the blur in squared pixels. A number that is less certain is not reported."""
+BLOCKS = 48
+"""Largest number of blocks of pixels that are compared along a side. Of more blocks, every second one is compared, or
+every third one, and so on, so that a large image needs little time and memory."""
 BLOCK = 16
 """Number of pixels that are interpolated together."""
 TAPS = 7
@@ -151,7 +154,7 @@ def _refine(truth: Tensor, image: Tensor, used: Tensor, start: _Changes) -> tupl
     Args:
         truth: luminance of the true images, B×H×W.
         image: luminance of the images, in the same shape.
-        used: B×H×W booleans, True for the pixels that are compared.
+        used: B×H×W booleans, True for the pixels that are compared, all of which lie in blocks.
         start: the numbers with which the method begins.
 
     Returns:
@@ -161,16 +164,18 @@ def _refine(truth: Tensor, image: Tensor, used: Tensor, start: _Changes) -> tupl
     half = max(height, width) / 2
     none = torch.zeros_like(start.right)
     still = _Changes(none, none, none, none, none + 1, none)
-    target, _ = _moved(image, still)
-    plain, _ = _moved(truth, still)
+    rows, columns = _Blocks.of(height, truth.device), _Blocks.of(width, truth.device)
+    used = used[:, rows.pixels][:, :, columns.pixels]
+    target, _ = _moved(image, still, rows, columns)
+    plain, _ = _moved(truth, still, rows, columns)
     now = start
     for _ in range(STEPS):
-        moved, inside = _moved(truth, now)
+        moved, inside = _moved(truth, now, rows, columns)
         weight = (used & inside).double()
-        columns = torch.stack([*_slopes(moved, now), moved, torch.ones_like(moved)], 1).flatten(2)
+        derivatives = torch.stack([*_slopes(moved, now, rows, columns), moved, torch.ones_like(moved)], 1).flatten(2)
         rest = (target - now.gain[:, None, None] * moved - now.offset[:, None, None]).flatten(1)
-        weighted = columns * weight.flatten(1)[:, None]
-        normal = weighted @ columns.transpose(1, 2)
+        weighted = derivatives * weight.flatten(1)[:, None]
+        normal = weighted @ derivatives.transpose(1, 2)
         pull = (weighted @ rest[:, :, None])[:, :, 0]
         # The small addition is far below one pixel with any texture, and makes the matrix regular if there is none.
         normal = normal + torch.eye(6, dtype=normal.dtype, device=normal.device) * 1e-6
@@ -187,7 +192,7 @@ def _refine(truth: Tensor, image: Tensor, used: Tensor, start: _Changes) -> tupl
             now.gain + step[:, 4],
             now.offset + step[:, 5],
         )
-    moved, inside = _moved(truth, now)
+    moved, inside = _moved(truth, now, rows, columns)
     weight = (used & inside).double()
     before, after = (_unexplained(one, target, weight) for one in (plain, moved))
     explained = torch.where(before > 0, 1 - after / before, 0).clamp_min(0)
@@ -205,45 +210,84 @@ def _unexplained(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (weight * (other - gain * one).square()).sum((1, 2))
 
 
-def _centred(side: int, like: Tensor) -> Tensor:
-    """Return the places of `side` pixels relative to their centre, 1×side."""
-    return (torch.arange(side, dtype=like.dtype, device=like.device) - (side - 1) / 2)[None]
+@dataclass(frozen=True)
+class _Blocks:
+    """The blocks of pixels that are compared along one side of the images."""
+
+    side: int
+    """Number of pixels along the side."""
+    begins: Tensor
+    """Place of the first pixel of each block; the blocks have `BLOCK` pixels."""
+
+    @classmethod
+    def of(cls, side: int, device: torch.device) -> _Blocks:
+        """Choose at most `BLOCKS` blocks at equal distances."""
+        count = math.ceil(side / BLOCK)
+        apart = math.ceil(count / BLOCKS)
+        return cls(side, BLOCK * torch.arange((count - 1) % apart // 2, count, apart, device=device))
+
+    @property
+    def places(self) -> Tensor:
+        """Places of all pixels of the blocks. Those of the last block may lie beyond the side."""
+        return (self.begins[:, None] + torch.arange(BLOCK, device=self.begins.device)).flatten()
+
+    @property
+    def pixels(self) -> Tensor:
+        """Places of the pixels of the blocks that lie on the images."""
+        places = self.places
+        return places[places < self.side]
+
+    @property
+    def centred(self) -> Tensor:
+        """Places of `pixels` relative to the centre of the side, float64."""
+        return self.pixels.double() - (self.side - 1) / 2
+
+    @property
+    def inner(self) -> Tensor:
+        """Booleans for the pixels of the side, True for a pixel of a block if its neighbours lie in blocks too, or
+        beyond the side.
+        """
+        chosen = torch.zeros(self.side, dtype=torch.bool, device=self.begins.device)
+        chosen[self.pixels] = True
+        before, after = functional.pad(chosen[:-1], (1, 0), value=True), functional.pad(chosen[1:], (0, 1), value=True)
+        return chosen & before & after
 
 
-def _slopes(image: Tensor, changes: _Changes) -> list[Tensor]:
+def _slopes(image: Tensor, changes: _Changes, rows: _Blocks, columns: _Blocks) -> list[Tensor]:
     """Return the derivatives of moved images by the first four numbers of the model, each B×H×W.
 
     They are differences between neighbouring pixels. Such a derivative is a little too small in fine texture, which
     makes the steps of the Gauss-Newton method inexact, but not the numbers at which the method arrives.
 
     Args:
-        image: moved and smoothed true images B×H×W.
+        image: pixels of moved and smoothed true images, B×`rows.pixels`×`columns.pixels`.
         changes: the numbers by which they were moved.
+        rows: blocks of rows of the pixels.
+        columns: blocks of columns of the pixels.
     """
-    height, width = image.shape[1:]
-    half = max(height, width) / 2
+    half = max(rows.side, columns.side) / 2
     padded = functional.pad(image[:, None], [1] * 4, mode="replicate")[:, 0]
     left, right, up, down = padded[:, 1:-1, :-2], padded[:, 1:-1, 2:], padded[:, :-2, 1:-1], padded[:, 2:, 1:-1]
     gain = changes.gain[:, None, None]
     across, along, blurred = gain * (left - right) / 2, gain * (up - down) / 2, left + right + up + down - 4 * image
     grown = 1 + changes.stretch[:, None, None] / half
     x, y = (
-        (_centred(width, image) - changes.right[:, None])[:, None, :],
-        (_centred(height, image) - changes.down[:, None])[:, :, None],
+        (columns.centred - changes.right[:, None])[:, None, :],
+        (rows.centred - changes.down[:, None])[:, :, None],
     )
     return [across, along, (across * x + along * y) / grown / half, gain * blurred / 2]
 
 
-def _moved(image: Tensor, changes: _Changes) -> tuple[Tensor, Tensor]:
+def _moved(image: Tensor, changes: _Changes, rows: _Blocks, columns: _Blocks) -> tuple[Tensor, Tensor]:
     """Shift, zoom and blur images B×H×W, and smooth them.
 
     Returns:
-        The images; and B×H×W booleans, True for the pixels that come from inside the original image.
+        The pixels in blocks of the images, B×`rows.pixels`×`columns.pixels`; and booleans of the same shape, True for
+        the pixels that come from inside the original image.
     """
-    height, width = image.shape[1:]
-    zoom = changes.stretch / (max(height, width) / 2)
-    down = _Axis.of(height, changes.down, zoom, changes.variance)
-    right = _Axis.of(width, changes.right, zoom, changes.variance)
+    zoom = changes.stretch / (max(rows.side, columns.side) / 2)
+    down = _Axis.of(rows, changes.down, zoom, changes.variance)
+    right = _Axis.of(columns, changes.right, zoom, changes.variance)
     moved = right.interpolated(down.interpolated(image.transpose(1, 2)).transpose(1, 2))
     return moved, down.inside[:, :, None] & right.inside[:, None, :]
 
@@ -257,13 +301,13 @@ class _Axis:
     weights: Tensor
     """Weights of these pixels for each pixel of the block, B×blocks×`BLOCK`×window."""
     inside: Tensor
-    """B×side booleans, True for the pixels that are read from inside the image."""
+    """Booleans for the B images and the pixels of the blocks, True for pixels that are read from inside the image."""
 
     @classmethod
-    def of(cls, side: int, shift: Tensor, zoom: Tensor, variance: Tensor) -> _Axis:
-        """Compute the weights of an axis of `side` pixels, from B shifts in pixels, zooms and variances of the blur."""
-        blocks, device, centre = math.ceil(side / BLOCK), shift.device, (side - 1) / 2
-        places = torch.arange(blocks * BLOCK, dtype=torch.float64, device=device)
+    def of(cls, chosen: _Blocks, shift: Tensor, zoom: Tensor, variance: Tensor) -> _Axis:
+        """Compute the weights of the chosen blocks, from B shifts in pixels, zooms and variances of the blur."""
+        side, blocks, device = chosen.side, len(chosen.begins), shift.device
+        places, centre = chosen.places.double(), (side - 1) / 2
         source = centre + (places - centre - shift[:, None]) / (1 + zoom[:, None])
         nearest = source.round()
         taps = _kernel(source - nearest, zoom, variance).reshape(len(shift), blocks, BLOCK, -1)
@@ -274,15 +318,16 @@ class _Axis:
         place = first[..., None] + torch.arange(2 * TAPS + 1, device=device)
         weights = torch.zeros(*first.shape, window, dtype=taps.dtype, device=device).scatter(3, place, taps)
         index = (begin + torch.arange(window, device=device)).clamp(0, side - 1).long()
-        inside = (source[:, :side] >= MARGIN - 1) & (source[:, :side] <= side - MARGIN)
+        source = source[:, : len(chosen.pixels)]
+        inside = (source >= MARGIN - 1) & (source <= side - MARGIN)
         return cls(index, weights, inside)
 
     def interpolated(self, image: Tensor) -> Tensor:
-        """Return images B×N×side, interpolated along the last axis."""
-        count, lines, side = image.shape
+        """Return the pixels of the blocks of images B×N×side, interpolated along the last axis."""
+        count, lines, _ = image.shape
         index = self.index.flatten(1)[:, None].expand(count, lines, -1)
         read = image.gather(2, index).reshape(count, lines, *self.index.shape[1:])
-        return torch.einsum("blnw,bnpw->blnp", read, self.weights).flatten(2)[..., :side]
+        return torch.einsum("blnw,bnpw->blnp", read, self.weights).flatten(2)[..., : self.inside.shape[1]]
 
 
 def _kernel(beyond: Tensor, zoom: Tensor, variance: Tensor) -> Tensor:
@@ -382,8 +427,12 @@ def _reduced(image: Tensor, factor: int) -> Tensor:
 
 
 def _used(known: Tensor) -> Tensor:
-    """Return B×H×W booleans: True for known pixels at least `MARGIN` pixels away from a hole and from the edge."""
+    """Return B×H×W booleans: True for the pixels that are compared.
+
+    They are the known pixels inside the compared blocks at least `MARGIN` pixels away from a hole and from the edge.
+    """
+    rows, columns = (_Blocks.of(side, known.device).inner for side in known.shape[1:])
     padded = functional.pad((~known).float(), [MARGIN] * 4, value=1.0)[:, None]
     window = 2 * MARGIN + 1
     near = functional.max_pool2d(functional.max_pool2d(padded, (1, window), stride=1), (window, 1), stride=1)
-    return near[:, 0] < 0.5
+    return (near[:, 0] < 0.5) & rows[:, None] & columns

@@ -53,6 +53,23 @@ def test_a_zoom_of_one_percent_is_found(side: int) -> None:
 
 
 @pytest.mark.property
+@pytest.mark.parametrize(("height", "width"), [(900, 1600), (2500, 60)])
+def test_shift_zoom_and_blur_of_a_large_picture_are_found_in_its_blocks(height: int, width: int) -> None:
+    assert max(height, width) > registration.BLOCKS * registration.BLOCK
+    texture = np.random.default_rng(0).normal(0, 1, (height + 80, width + 80))
+    levels = 128 + 80 * cv2.GaussianBlur(texture, (0, 0), 1.5) + 800 * cv2.GaussianBlur(texture, (0, 0), 20)
+    x, y = (40 + (size - 1) / 2 for size in (width, height))
+    moved = np.array([[1.01, 0, 1.5 - 0.01 * x], [0, 1.01, -0.01 * y]])
+    edited = cv2.GaussianBlur(cv2.warpAffine(levels, moved, levels.shape[::-1], flags=cv2.INTER_LANCZOS4), (0, 0), 0.7)
+    known = np.ones((height, width), np.bool_)
+    known[height // 4 : height // 2, width // 4 : width // 2] = False
+    found = estimated(*(values[40:-40, 40:-40] for values in (levels, edited)), known)
+    assert (found.right.item(), found.down.item()) == pytest.approx((1.5, 0), abs=0.03)
+    assert found.zoom.item() == pytest.approx(0.01, rel=0.02)
+    assert found.variance.item() == pytest.approx(0.49, rel=0.05)
+
+
+@pytest.mark.property
 def test_a_large_shift_is_found() -> None:
     for one in pictures(160)[:8]:
         moved = np.roll(one.pixels, 9, axis=0)
