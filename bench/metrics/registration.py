@@ -81,7 +81,8 @@ class Registration:
     variance: Tensor
     """Variance of the Gaussian blur in squared pixels; negative if the image is sharper than the truth."""
     explained: Tensor
-    """Share of the squared difference over known pixels that these changes explain beyond gain and offset, 0 to 1."""
+    """Share of the squared difference over known pixels that these changes explain beyond gain and offset, 0 to 1; NaN
+    if no other value is determined."""
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -126,7 +127,7 @@ def register(truth: Tensor, image: Tensor, known: Tensor) -> Registration:
         certain(found.down, down),
         certain(found.stretch / size, zoom),
         certain(found.variance, variance),
-        torch.where(sure, explained, torch.nan),
+        torch.where(sure & (errors < UNCERTAIN).any(1), explained, torch.nan),
     )
 
 

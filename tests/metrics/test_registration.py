@@ -142,11 +142,12 @@ def test_a_picture_without_texture_or_known_pixels_gives_no_estimate() -> None:
     everywhere, nowhere = np.ones((64, 64), np.bool_), np.zeros((64, 64), np.bool_)
     grey = pictures(64)[0].pixels @ LUMINANCE
     for found in (estimated(flat, flat + 1, everywhere), estimated(grey, cv2.blur(grey, (3, 3)), nowhere)):
-        assert torch.isnan(torch.stack([found.right, found.down, found.zoom, found.variance])).all()
+        assert torch.isnan(torch.stack([found.right, found.down, found.zoom, found.variance, found.explained])).all()
     stripes = np.tile(128 + 100 * np.sin(np.arange(64) / 2), (64, 1))
     found = estimated(stripes, stripes, everywhere)
     assert found.right.item() == 0  # stripes from top to bottom say nothing about a shift along them
     assert torch.isnan(found.down).item()
+    assert found.explained.item() == 0
 
 
 @pytest.mark.property
