@@ -290,9 +290,9 @@ def _moved(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
         yield Check(
             "moved",
             editor,
-            f"{editor}: {len(moved)} of {count} pictures are shifted or zoomed against their truth; the medians are "
-            f"{right:+.2f} pixels to the right, {down:+.2f} pixels down and {zoom:+.2f} % in size. Together with a "
-            f"blur, this explains {explained:.0%} of the difference over known pixels.",
+            f"{editor}: {len(moved)} of {_counted(count, facts)} are shifted or zoomed against their truth; "
+            f"the medians are {right:+.2f} pixels to the right, {down:+.2f} pixels down and {zoom:+.2f} % in size. "
+            f"Together with a blur, this explains {explained:.0%} of the difference over known pixels.",
         )
 
 
@@ -321,9 +321,9 @@ def _blurred(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
             yield Check(
                 "blurred",
                 editor,
-                f"{editor}: {len(found)} of {count} pictures are {word} than their truth over known pixels, by a blur "
-                f"of {abs(blur):.2f} pixels in the median; the differences between neighbouring pixels changed by "
-                f"{sharpness:+.0f} %.",
+                f"{editor}: {len(found)} of {_counted(count, facts)} are {word} than their truth over known pixels, "
+                f"by a blur of {abs(blur):.2f} pixels in the median; the differences between neighbouring pixels "
+                f"changed by {sharpness:+.0f} %.",
             )
 
 
@@ -332,7 +332,8 @@ def _agreeing(
 ) -> tuple[int, list[tuple[float, ...]]]:
     """Return for how many pictures some values are known, and the values of those pictures that meet a condition.
 
-    The second result is empty if fewer than half of the pictures with known values meet the condition.
+    The second result is empty if fewer than half of all pictures have known values, or if fewer than half of those meet
+    the condition.
 
     Args:
         facts: properties of the pictures of an editor.
@@ -342,7 +343,13 @@ def _agreeing(
     values = [tuple(one.diagnosis[name] for name in names) for one in facts]
     known = [one for one in values if np.isfinite(one).all()]
     found = [one for one in known if condition(*one)]
-    return len(known), found if 2 * len(found) >= len(known) else []
+    enough = 2 * len(known) >= len(facts) and 2 * len(found) >= len(known)
+    return len(known), found if enough else []
+
+
+def _counted(count: int, facts: Sequence[EditFacts]) -> str:
+    """Return the number of pictures with known values in words. It is named if some pictures are without them."""
+    return f"{count} pictures" + (" with enough texture" if count < len(facts) else "")
 
 
 def _medians(values: Sequence[tuple[float, ...]]) -> tuple[float, ...]:

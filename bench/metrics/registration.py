@@ -7,9 +7,9 @@ one number. These six numbers are chosen so that the squared difference over the
 The estimation begins at a shift by whole pixels, which the masked correlation of Padfield finds ("Masked object
 registration in the Fourier domain", 2012). The Gauss-Newton method of Lucas and Kanade ("An iterative image
 registration technique with an application to stereo vision", 1981) then finds the six numbers, first on small copies of
-the images, and then on the images themselves. Both images are smoothed by the same filter. The smoothing, the blur and
-the shift by a part of a pixel are computed by one kernel, from its Fourier transform, so that the interpolation itself
-blurs nothing.
+the images, and then on the images themselves. Of large images, blocks of pixels at equal distances are compared. Both
+images are smoothed by the same filter. The smoothing, the blur and the shift by a part of a pixel are computed by one
+kernel, from its Fourier transform, so that the interpolation itself blurs nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = ["Registration", "luminance", "register"]
 
 SIDE = 128
 """Approximate longest side, in pixels, of the small copies on which the estimation begins."""
+SHORTEST = 16
+"""Smallest number of pixels of a side to which images are reduced for the small copies."""
 STEPS = 6
 """Number of steps of the Gauss-Newton method on the small copies, and again on the images themselves."""
 MARGIN = 4
@@ -41,9 +43,16 @@ BLURS = (-0.5, 4.0)
 """Smallest and largest variance of the blur in squared pixels. A negative variance sharpens."""
 NOISE = 1.0
 """Smallest standard deviation, in grey levels, that the difference between the two images is assumed to have."""
+ALIKE = 1e-3
+"""Largest difference between the correlations of two shifts that are equally good. The shorter one is then chosen."""
+ROUNDING = 1e-6
+"""Largest error of a correlation that comes from the rounding of the Fourier transforms."""
 UNCERTAIN = 0.1
 """Largest standard error of an estimate: of the shift in pixels, of the zoom as the shift of the pixels at the edge,
 and of the variance of the blur in squared pixels. A number that is less certain is not reported."""
+BLOCKS = 48
+"""Largest number of blocks of pixels that are compared along a side. Of more blocks, every second one is compared, or
+every third one, and so on, so that a large image needs little time and memory."""
 BLOCK = 16
 """Number of pixels that are interpolated together."""
 TAPS = 7
@@ -72,7 +81,8 @@ class Registration:
     variance: Tensor
     """Variance of the Gaussian blur in squared pixels; negative if the image is sharper than the truth."""
     explained: Tensor
-    """Share of the squared difference over known pixels that these changes explain beyond gain and offset, 0 to 1."""
+    """Share of the squared difference over known pixels that these changes explain beyond gain and offset, 0 to 1; NaN
+    if no other value is determined."""
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -96,7 +106,7 @@ def register(truth: Tensor, image: Tensor, known: Tensor) -> Registration:
     seen = torch.where(known, image, truth)
     mean = (truth * known).sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
     first, second = truth - mean[:, None, None], seen - mean[:, None, None]
-    factor = max(1, round(max(truth.shape[1:]) / SIDE))
+    factor = _reduction(*truth.shape[1:])
     small = [_reduced(one, factor) for one in (first, second, known.double())]
     whole = small[2] > 1 - 1e-6
     start = _whole_shift(small[0], small[1], whole)
@@ -117,7 +127,7 @@ def register(truth: Tensor, image: Tensor, known: Tensor) -> Registration:
         certain(found.down, down),
         certain(found.stretch / size, zoom),
         certain(found.variance, variance),
-        torch.where(sure, explained, torch.nan),
+        torch.where(sure & (errors < UNCERTAIN).any(1), explained, torch.nan),
     )
 
 
@@ -145,7 +155,7 @@ def _refine(truth: Tensor, image: Tensor, used: Tensor, start: _Changes) -> tupl
     Args:
         truth: luminance of the true images, B×H×W.
         image: luminance of the images, in the same shape.
-        used: B×H×W booleans, True for the pixels that are compared.
+        used: B×H×W booleans, True for the pixels that are compared, all of which lie in blocks.
         start: the numbers with which the method begins.
 
     Returns:
@@ -155,16 +165,18 @@ def _refine(truth: Tensor, image: Tensor, used: Tensor, start: _Changes) -> tupl
     half = max(height, width) / 2
     none = torch.zeros_like(start.right)
     still = _Changes(none, none, none, none, none + 1, none)
-    target, _ = _moved(image, still)
-    plain, _ = _moved(truth, still)
+    rows, columns = _Blocks.of(height, truth.device), _Blocks.of(width, truth.device)
+    used = used[:, rows.pixels][:, :, columns.pixels]
+    target, _ = _moved(image, still, rows, columns)
+    plain, _ = _moved(truth, still, rows, columns)
     now = start
     for _ in range(STEPS):
-        moved, inside = _moved(truth, now)
+        moved, inside = _moved(truth, now, rows, columns)
         weight = (used & inside).double()
-        columns = torch.stack([*_slopes(moved, now), moved, torch.ones_like(moved)], 1).flatten(2)
+        derivatives = torch.stack([*_slopes(moved, now, rows, columns), moved, torch.ones_like(moved)], 1).flatten(2)
         rest = (target - now.gain[:, None, None] * moved - now.offset[:, None, None]).flatten(1)
-        weighted = columns * weight.flatten(1)[:, None]
-        normal = weighted @ columns.transpose(1, 2)
+        weighted = derivatives * weight.flatten(1)[:, None]
+        normal = weighted @ derivatives.transpose(1, 2)
         pull = (weighted @ rest[:, :, None])[:, :, 0]
         # The small addition is far below one pixel with any texture, and makes the matrix regular if there is none.
         normal = normal + torch.eye(6, dtype=normal.dtype, device=normal.device) * 1e-6
@@ -181,7 +193,7 @@ def _refine(truth: Tensor, image: Tensor, used: Tensor, start: _Changes) -> tupl
             now.gain + step[:, 4],
             now.offset + step[:, 5],
         )
-    moved, inside = _moved(truth, now)
+    moved, inside = _moved(truth, now, rows, columns)
     weight = (used & inside).double()
     before, after = (_unexplained(one, target, weight) for one in (plain, moved))
     explained = torch.where(before > 0, 1 - after / before, 0).clamp_min(0)
@@ -199,45 +211,84 @@ def _unexplained(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (weight * (other - gain * one).square()).sum((1, 2))
 
 
-def _centred(side: int, like: Tensor) -> Tensor:
-    """Return the places of `side` pixels relative to their centre, 1×side."""
-    return (torch.arange(side, dtype=like.dtype, device=like.device) - (side - 1) / 2)[None]
+@dataclass(frozen=True)
+class _Blocks:
+    """The blocks of pixels that are compared along one side of the images."""
+
+    side: int
+    """Number of pixels along the side."""
+    begins: Tensor
+    """Place of the first pixel of each block; the blocks have `BLOCK` pixels."""
+
+    @classmethod
+    def of(cls, side: int, device: torch.device) -> _Blocks:
+        """Choose at most `BLOCKS` blocks at equal distances."""
+        count = math.ceil(side / BLOCK)
+        apart = math.ceil(count / BLOCKS)
+        return cls(side, BLOCK * torch.arange((count - 1) % apart // 2, count, apart, device=device))
+
+    @property
+    def places(self) -> Tensor:
+        """Places of all pixels of the blocks. Those of the last block may lie beyond the side."""
+        return (self.begins[:, None] + torch.arange(BLOCK, device=self.begins.device)).flatten()
+
+    @property
+    def pixels(self) -> Tensor:
+        """Places of the pixels of the blocks that lie on the images."""
+        places = self.places
+        return places[places < self.side]
+
+    @property
+    def centred(self) -> Tensor:
+        """Places of `pixels` relative to the centre of the side, float64."""
+        return self.pixels.double() - (self.side - 1) / 2
+
+    @property
+    def inner(self) -> Tensor:
+        """Booleans for the pixels of the side, True for a pixel of a block if its neighbours lie in blocks too, or
+        beyond the side.
+        """
+        chosen = torch.zeros(self.side, dtype=torch.bool, device=self.begins.device)
+        chosen[self.pixels] = True
+        before, after = functional.pad(chosen[:-1], (1, 0), value=True), functional.pad(chosen[1:], (0, 1), value=True)
+        return chosen & before & after
 
 
-def _slopes(image: Tensor, changes: _Changes) -> list[Tensor]:
+def _slopes(image: Tensor, changes: _Changes, rows: _Blocks, columns: _Blocks) -> list[Tensor]:
     """Return the derivatives of moved images by the first four numbers of the model, each B×H×W.
 
     They are differences between neighbouring pixels. Such a derivative is a little too small in fine texture, which
     makes the steps of the Gauss-Newton method inexact, but not the numbers at which the method arrives.
 
     Args:
-        image: moved and smoothed true images B×H×W.
+        image: pixels of moved and smoothed true images, B×`rows.pixels`×`columns.pixels`.
         changes: the numbers by which they were moved.
+        rows: blocks of rows of the pixels.
+        columns: blocks of columns of the pixels.
     """
-    height, width = image.shape[1:]
-    half = max(height, width) / 2
+    half = max(rows.side, columns.side) / 2
     padded = functional.pad(image[:, None], [1] * 4, mode="replicate")[:, 0]
     left, right, up, down = padded[:, 1:-1, :-2], padded[:, 1:-1, 2:], padded[:, :-2, 1:-1], padded[:, 2:, 1:-1]
     gain = changes.gain[:, None, None]
     across, along, blurred = gain * (left - right) / 2, gain * (up - down) / 2, left + right + up + down - 4 * image
     grown = 1 + changes.stretch[:, None, None] / half
     x, y = (
-        (_centred(width, image) - changes.right[:, None])[:, None, :],
-        (_centred(height, image) - changes.down[:, None])[:, :, None],
+        (columns.centred - changes.right[:, None])[:, None, :],
+        (rows.centred - changes.down[:, None])[:, :, None],
     )
     return [across, along, (across * x + along * y) / grown / half, gain * blurred / 2]
 
 
-def _moved(image: Tensor, changes: _Changes) -> tuple[Tensor, Tensor]:
+def _moved(image: Tensor, changes: _Changes, rows: _Blocks, columns: _Blocks) -> tuple[Tensor, Tensor]:
     """Shift, zoom and blur images B×H×W, and smooth them.
 
     Returns:
-        The images; and B×H×W booleans, True for the pixels that come from inside the original image.
+        The pixels in blocks of the images, B×`rows.pixels`×`columns.pixels`; and booleans of the same shape, True for
+        the pixels that come from inside the original image.
     """
-    height, width = image.shape[1:]
-    zoom = changes.stretch / (max(height, width) / 2)
-    down = _Axis.of(height, changes.down, zoom, changes.variance)
-    right = _Axis.of(width, changes.right, zoom, changes.variance)
+    zoom = changes.stretch / (max(rows.side, columns.side) / 2)
+    down = _Axis.of(rows, changes.down, zoom, changes.variance)
+    right = _Axis.of(columns, changes.right, zoom, changes.variance)
     moved = right.interpolated(down.interpolated(image.transpose(1, 2)).transpose(1, 2))
     return moved, down.inside[:, :, None] & right.inside[:, None, :]
 
@@ -251,13 +302,13 @@ class _Axis:
     weights: Tensor
     """Weights of these pixels for each pixel of the block, B×blocks×`BLOCK`×window."""
     inside: Tensor
-    """B×side booleans, True for the pixels that are read from inside the image."""
+    """Booleans for the B images and the pixels of the blocks, True for pixels that are read from inside the image."""
 
     @classmethod
-    def of(cls, side: int, shift: Tensor, zoom: Tensor, variance: Tensor) -> _Axis:
-        """Compute the weights of an axis of `side` pixels, from B shifts in pixels, zooms and variances of the blur."""
-        blocks, device, centre = math.ceil(side / BLOCK), shift.device, (side - 1) / 2
-        places = torch.arange(blocks * BLOCK, dtype=torch.float64, device=device)
+    def of(cls, chosen: _Blocks, shift: Tensor, zoom: Tensor, variance: Tensor) -> _Axis:
+        """Compute the weights of the chosen blocks, from B shifts in pixels, zooms and variances of the blur."""
+        side, blocks, device = chosen.side, len(chosen.begins), shift.device
+        places, centre = chosen.places.double(), (side - 1) / 2
         source = centre + (places - centre - shift[:, None]) / (1 + zoom[:, None])
         nearest = source.round()
         taps = _kernel(source - nearest, zoom, variance).reshape(len(shift), blocks, BLOCK, -1)
@@ -268,15 +319,16 @@ class _Axis:
         place = first[..., None] + torch.arange(2 * TAPS + 1, device=device)
         weights = torch.zeros(*first.shape, window, dtype=taps.dtype, device=device).scatter(3, place, taps)
         index = (begin + torch.arange(window, device=device)).clamp(0, side - 1).long()
-        inside = (source[:, :side] >= MARGIN - 1) & (source[:, :side] <= side - MARGIN)
+        source = source[:, : len(chosen.pixels)]
+        inside = (source >= MARGIN - 1) & (source <= side - MARGIN)
         return cls(index, weights, inside)
 
     def interpolated(self, image: Tensor) -> Tensor:
-        """Return images B×N×side, interpolated along the last axis."""
-        count, lines, side = image.shape
+        """Return the pixels of the blocks of images B×N×side, interpolated along the last axis."""
+        count, lines, _ = image.shape
         index = self.index.flatten(1)[:, None].expand(count, lines, -1)
         read = image.gather(2, index).reshape(count, lines, *self.index.shape[1:])
-        return torch.einsum("blnw,bnpw->blnp", read, self.weights).flatten(2)[..., :side]
+        return torch.einsum("blnw,bnpw->blnp", read, self.weights).flatten(2)[..., : self.inside.shape[1]]
 
 
 def _kernel(beyond: Tensor, zoom: Tensor, variance: Tensor) -> Tensor:
@@ -305,8 +357,9 @@ def _kernel(beyond: Tensor, zoom: Tensor, variance: Tensor) -> Tensor:
 def _whole_shift(truth: Tensor, image: Tensor, known: Tensor) -> _Changes:
     """Return the shift by whole pixels with the largest correlation of the known pixels.
 
-    The correlation of each shift is computed from the pixels that are known in both images, as Padfield describes. The
-    result is no shift, unless another shift at least halves what a linear function of the truth leaves unexplained.
+    The correlation of each shift is computed from the pixels that are known in both images, as Padfield describes. In a
+    periodic texture, many shifts have about the largest correlation. The result is then the shortest of them. It is no
+    shift, unless another shift at least halves what a linear function of the truth leaves unexplained.
 
     Args:
         truth: luminance of the true images, B×H×W.
@@ -336,13 +389,34 @@ def _whole_shift(truth: Tensor, image: Tensor, known: Tensor) -> _Changes:
     rows, columns = (torch.fft.fftfreq(side, 1 / side, device=truth.device).round() for side in size)
     allowed = (rows.abs() <= FARTHEST * height)[:, None] & (columns.abs() <= FARTHEST * width)
     enough = count >= 0.3 * count.amax((1, 2), keepdim=True)
-    similar = torch.where(allowed & enough, similar, -1).flatten(1)
-    best, place = similar.max(1)
-    better = (1 - best.square()) < 0.5 * (1 - similar[:, 0].clamp_min(0).square())
+    similar = torch.where(allowed & enough, similar, -1)
+    # Distances are squared whole numbers. Their order breaks ties, and it is the same in every batch.
+    distance = (rows.square()[:, None] + columns.square()).double()
+    order = torch.arange(distance.numel(), device=distance.device).double().reshape(size) / distance.numel()
+    alike = _peaks(similar) & (similar >= similar.amax((1, 2), keepdim=True) - ALIKE)
+    place = torch.where(alike, distance + order, torch.inf).flatten(1).argmin(1)
+    best = similar.flatten(1).gather(1, place[:, None])[:, 0]
+    better = (1 - best.square()) < 0.5 * (1 - similar[:, 0, 0].clamp_min(0).square())
     none = torch.zeros_like(best)
     down = torch.where(better, rows.double()[place // size[1]], none)
     right = torch.where(better, columns.double()[place % size[1]], none)
     return _Changes(right, down, none, none, none + 1, none)
+
+
+def _peaks(similar: Tensor) -> Tensor:
+    """Return booleans B×H×W, True where a value is hardly smaller than its eight neighbours.
+
+    The first and the last row are neighbours, and so are the first and the last column.
+    """
+    padded = functional.pad(similar[:, None], [1] * 4, mode="circular")
+    return similar >= functional.max_pool2d(padded, 3, stride=1)[:, 0] - ROUNDING
+
+
+def _reduction(height: int, width: int) -> int:
+    """Return the factor of the small copies of images. A side has at least `SHORTEST` pixels on them, if it has as many
+    on the images.
+    """
+    return max(1, min(round(max(height, width) / SIDE), min(height, width) // SHORTEST))
 
 
 def _reduced(image: Tensor, factor: int) -> Tensor:
@@ -354,8 +428,12 @@ def _reduced(image: Tensor, factor: int) -> Tensor:
 
 
 def _used(known: Tensor) -> Tensor:
-    """Return B×H×W booleans: True for known pixels at least `MARGIN` pixels away from a hole and from the edge."""
+    """Return B×H×W booleans: True for the pixels that are compared.
+
+    They are the known pixels inside the compared blocks at least `MARGIN` pixels away from a hole and from the edge.
+    """
+    rows, columns = (_Blocks.of(side, known.device).inner for side in known.shape[1:])
     padded = functional.pad((~known).float(), [MARGIN] * 4, value=1.0)[:, None]
     window = 2 * MARGIN + 1
     near = functional.max_pool2d(functional.max_pool2d(padded, (1, window), stride=1), (window, 1), stride=1)
-    return near[:, 0] < 0.5
+    return (near[:, 0] < 0.5) & rows[:, None] & columns

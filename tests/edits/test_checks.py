@@ -142,6 +142,21 @@ def one_pair(truth: Pixels, edited: Pixels, hole: np.ndarray | None) -> Pairs:
     return pair([truth], {"mine": [edited]}, None if hole is None else [hole])
 
 
+@pytest.mark.property
+@pytest.mark.parametrize(("flat", "found"), [(0, True), (4, True), (5, False), (7, False)])
+def test_shifts_are_reported_only_if_half_of_all_pictures_have_texture(flat: int, found: bool) -> None:
+    rng = np.random.default_rng(0)
+    drawn = [photograph(rng) for _ in range(PICTURES)]
+    plain = np.full_like(drawn[0].pixels, 100)
+    truth = [plain] * flat + [one.pixels for one in drawn[flat:]]
+    edited = [plain] * flat + [shifted(one, rng) for one in drawn[flat:]]
+    pairs, facts = pair(truth, {"mine": edited}, None), [picture_facts(one, None) for one in truth]
+    texts = [one.text for one in checks(pairs, facts, {"mine": facts_of(truth, edited, None)}) if one.kind == "moved"]
+    assert len(texts) == found
+    counted = "8 of 8 pictures are" if not flat else f"{8 - flat} of {8 - flat} pictures with enough texture are"
+    assert all(counted in text for text in texts)
+
+
 @pytest.mark.blackbox
 def test_identical_pictures_are_said_to_be_identical() -> None:
     one = photograph(np.random.default_rng(0))

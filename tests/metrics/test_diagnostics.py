@@ -79,7 +79,7 @@ def test_a_flat_picture_has_colours_but_no_shift_and_no_contrast() -> None:
     values = {name: value.item() for name, value in diagnose(*as_tensors(flat, flat + 3, np.zeros((64, 64)))).items()}
     assert (values["red_shift"], values["changed_2"], values["changed_4"]) == (3, 1, 0)
     assert values["colour_shift"] == pytest.approx(values["colour_field"], rel=1e-9) == pytest.approx(1.1, abs=0.3)
-    names = ("shift_right", "shift_down", "shift", "zoom", "blur", "contrast_change", "sharpness_change")
+    names = ("shift_right", "shift_down", "shift", "zoom", "blur", "explained", "contrast_change", "sharpness_change")
     assert all(np.isnan(values[name]) for name in names)
 
 

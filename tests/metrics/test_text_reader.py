@@ -79,6 +79,26 @@ def test_the_detector_finds_a_written_word_and_nothing_on_a_plain_picture(reader
     assert reader.read([word.cut(picture)])[0].text == "house"
 
 
+@pytest.mark.blackbox
+@pytest.mark.parametrize(("height", "width"), [(11, 1000), (1000, 11), (1, 300), (16, 3000), (96, 160)])
+def test_the_detector_sees_a_limited_size(
+    reader: RapidReader, monkeypatch: pytest.MonkeyPatch, height: int, width: int
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    session = reader._detection.session
+
+    def counted(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        seen.append(pixels.shape[2:])
+        return np.asarray(session(pixels))
+
+    monkeypatch.setattr(reader._detection, "session", counted)
+    assert reader.find(np.full((height, width, 3), 90, np.uint8)) == []
+    (shape,) = seen
+    assert max(shape) < max(text_reader.LONGEST, height, width) + text_reader.STEP
+    if max(height, width) < 2 * min(height, width):
+        assert min(shape) == text_reader.LEAST_SIDE
+
+
 def text_reader_letters() -> Crop:
     """Return the word house in white letters of 20 pixels on grey."""
     from bench.data.mini.drawn_words import _font

@@ -7,6 +7,7 @@ Nothing is downloaded. PP-OCR is described by Du et al., "PP-OCR: A Practical Ul
 from __future__ import annotations
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ TOGETHER = 16
 """Largest number of crops that are read at once. With more, the recogniser needs more memory and is not faster."""
 LEAST_SIDE = 736
 """Length in pixels to which the shorter side of a smaller picture is scaled before text is searched in it."""
+LONGEST = 1536
+"""Largest length in pixels to which the longer side of a picture is scaled up before text is searched in it. The sides
+of a long, narrow picture are scaled by a smaller factor than `LEAST_SIDE` alone would give, but never down."""
+STEP = 32
+"""Smallest length in pixels of a side that the detector accepts. A narrower picture is padded by its last pixels."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class RapidReader(TextReader):
             "rapidocr": version("rapidocr"),
             "recogniser_input": [HEIGHT, WIDTH],
             "detector_side": LEAST_SIDE,
+            "detector_longest": LONGEST,
         }
 
     def read(self, crops: Sequence[Pixels]) -> list[Reading]:
@@ -104,7 +111,12 @@ class RapidReader(TextReader):
         return [found[place] for place in range(len(crops))]
 
     def find(self, picture: Pixels) -> list[Word]:
-        boxes = self._detection(np.ascontiguousarray(picture[..., ::-1])).boxes
+        longer = max(picture.shape[:2])
+        least = math.ceil(STEP * min(1, longer / LONGEST))
+        more = [(0, max(0, least - side)) for side in picture.shape[:2]]
+        padded = np.pad(picture[..., ::-1], [*more, (0, 0)], mode="edge")
+        self._detection.limit_side_len = min(LEAST_SIDE, LONGEST * min(padded.shape[:2]) // longer)
+        boxes = self._detection(np.ascontiguousarray(padded)).boxes
         return [] if boxes is None else [_upright(box, picture.shape) for box in boxes]
 
     @cached_property
