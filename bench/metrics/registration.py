@@ -219,13 +219,18 @@ class _Blocks:
     """Number of pixels along the side."""
     begins: Tensor
     """Place of the first pixel of each block; the blocks have `BLOCK` pixels."""
+    count: int
+    """Number of pixels of the blocks that lie on the images."""
 
     @classmethod
     def of(cls, side: int, device: torch.device) -> _Blocks:
         """Choose at most `BLOCKS` blocks at equal distances."""
         count = math.ceil(side / BLOCK)
         apart = math.ceil(count / BLOCKS)
-        return cls(side, BLOCK * torch.arange((count - 1) % apart // 2, count, apart, device=device))
+        chosen = range((count - 1) % apart // 2, count, apart)
+        beyond = max(0, (chosen[-1] + 1) * BLOCK - side)
+        begins = BLOCK * torch.arange(chosen.start, chosen.stop, chosen.step, device=device)
+        return cls(side, begins, len(chosen) * BLOCK - beyond)
 
     @property
     def places(self) -> Tensor:
@@ -235,8 +240,7 @@ class _Blocks:
     @property
     def pixels(self) -> Tensor:
         """Places of the pixels of the blocks that lie on the images."""
-        places = self.places
-        return places[places < self.side]
+        return self.places[: self.count]
 
     @property
     def centred(self) -> Tensor:
