@@ -47,6 +47,8 @@ TABLE2 = "experiments=[table2_inpaint_imagenet]"
 WORDS: dict[str, list[str]] = {
     "all_tables": [TABLE2, "stage=tabulate", "limit=2", "device=cpu", "+each.all=['generator.steps=1']"],
     "regression": [TABLE2, "stage=tabulate", "gate.against=null", "limit=2", "device=cpu"],
+    "leaderboard": ["limit=2", "device=cpu"],
+    "turns": ["turns=2", "limit=2", "generator.steps=1", "device=cpu"],
     "rehearsal": ["rehearsal.tables=[2]", "rehearsal.parts=[tables]", "limit=2", "device=cpu"],
     "seeds": ["stage=check", "seeds_from=."],
     "sweep_decoder_size": ["stage=check"],
