@@ -7,7 +7,6 @@ quality of the reconstructions, the sizes of the latents and the costs of the de
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +36,7 @@ from bench.models.autoencoders import LatentSpace, described_space, imitates, ta
 from bench.reporting.figures import draw_tradeoff
 from bench.reporting.index import Entry, Index, index_page
 from bench.reporting.page import first_line
+from bench.reporting.pixels import data_url
 from bench.results.out_folder import open_out, writing_into
 from bench.results.run_folder import REPORT, RUN, Results
 from bench.results.stamps import RESULTS, read_stamps, unlike
@@ -370,7 +370,7 @@ class Leaderboard:
         if metrics and costs:
             scaled = table.assign(**{name: table[name] * COSTS[name].scale for name in costs})
             draw_tradeoff(out / "leaderboard.png", scaled, costs=costs, qualities=metrics, title=title)
-            figure = f"data:image/png;base64,{base64.b64encode((out / 'leaderboard.png').read_bytes()).decode()}"
+            figure = data_url((out / "leaderboard.png").read_bytes())
         entries = [self._entry(out, name, result) for name, result in results.items()]
         index = Index(
             "Leaderboard of decoders",

@@ -5,7 +5,6 @@ Turn 1 equals the table of one turn on the same items. `bench.evaluation.turns` 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -39,7 +38,7 @@ from bench.reporting.figures import TurnsLine, TurnsPanel, draw_lines, draw_turn
 from bench.reporting.gallery import Gallery, drawn_places
 from bench.reporting.notes import items_note
 from bench.reporting.page import Page, PageFigure, first_line, write_report
-from bench.reporting.pixels import masked
+from bench.reporting.pixels import data_url, masked
 from bench.results.influences import write_influences
 from bench.results.run_folder import Results
 from bench.results.write import write_results, write_run, write_table
@@ -351,5 +350,5 @@ class TurnsExperiment:
             notes=(*table.whole.notes, "The gallery shows the images of the last turn."),
             protocols=protocols,
             gallery=gallery,
-            figure=PageFigure("Each metric by turn", f"data:image/png;base64,{base64.b64encode(drawn).decode()}"),
+            figure=PageFigure("Each metric by turn", data_url(drawn)),
         )

@@ -7,7 +7,6 @@ If no metric has a value for every item, the items are drawn at random with a se
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench.data.items import Item
-from bench.reporting.pixels import error_outside, masked
+from bench.reporting.pixels import data_url, error_outside, masked
 from bench.runtime.seeding import numpy_generator
 from bench.tables.build import style_of
 
@@ -379,7 +378,7 @@ def _encoded(pixels: Pixels, side: int) -> str:
     lossless = max(image.size) <= min(side, LOSSLESS)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     image.save(buffer, "WEBP", lossless=lossless, quality=QUALITY, method=2)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_url(buffer.getvalue(), "webp")
 
 
 def _size(item: Shown) -> int:

@@ -122,13 +122,7 @@ class PaperFigures:
             title=f"{spec.of} of the paper, with this run's images: {self.title}\n{rule}",
             heads=[item.caption for item in shown] if spec.kind == "captions" else (),
         )
-        return {
-            "of": spec.of,
-            "rule": rule,
-            "rows": list(rows),
-            "items": [item.id for item in shown],
-            "windows": [[at.start, across.start, at.stop, across.stop] for at, across in windows],
-        }
+        return _described(spec, rule, rows, shown, windows)
 
     def _draw_words(self, path: Path, spec: FigureSpec, rows: Sequence[str]) -> dict[str, Any]:
         """Write one figure of words, and return the data that `figures.json` contains about this figure.
@@ -160,11 +154,7 @@ class PaperFigures:
             heads=[f"“{word.text}”, {word.height} px" for word in words],
         )
         return {
-            "of": spec.of,
-            "rule": rule,
-            "rows": list(rows),
-            "items": [item.id for item in shown],
-            "windows": [[at.start, across.start, at.stop, across.stop] for at, across in windows],
+            **_described(spec, rule, rows, shown, windows),
             "words": [{"text": word.text, "height": word.height} for word in words],
             "read": texts,
         }
@@ -239,3 +229,24 @@ class PaperFigures:
         if len(exemplars) == len(shown):
             lines.append(("to be painted", exemplars))
         return [*lines, ("input", [item.image[window] for item, window in pairs])]
+
+
+def _described(
+    spec: FigureSpec, rule: str, rows: Sequence[str], shown: Sequence[Item], windows: Sequence[Window]
+) -> dict[str, Any]:
+    """Return the data about a figure that `figures.json` contains for every kind of figure.
+
+    Args:
+        spec: specification of the figure.
+        rule: text that explains the choice of items and windows.
+        rows: names of the rows.
+        shown: items in the order of the figure.
+        windows: window of each item.
+    """
+    return {
+        "of": spec.of,
+        "rule": rule,
+        "rows": list(rows),
+        "items": [item.id for item in shown],
+        "windows": [[at.start, across.start, at.stop, across.stop] for at, across in windows],
+    }

@@ -1,19 +1,31 @@
-"""Functions that compute pictures for figures: the masked input, a frame around a window, and the error of a row."""
+"""Functions that compute pictures for figures, such as the error of a row, and that embed pictures in pages."""
 
 from __future__ import annotations
+
+import base64
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.data.items import Item
 
-__all__ = ["ERROR_GAIN", "error_outside", "framed", "masked"]
+__all__ = ["ERROR_GAIN", "data_url", "error_outside", "framed", "masked"]
 
 Pixels = npt.NDArray[np.uint8]
 
 FRAME = (255, 0, 0)
 ERROR_GAIN = 4
 """Factor by which the absolute error is multiplied in a picture of the error, so that small errors are visible."""
+
+
+def data_url(content: bytes, kind: str = "png") -> str:
+    """Return a picture as a `data:` address, so that a page with this picture loads no other file.
+
+    Args:
+        content: content of the picture's file.
+        kind: format of the file, as in its media type, such as `png` or `webp`.
+    """
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def masked(item: Item) -> Pixels:

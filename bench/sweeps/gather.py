@@ -12,7 +12,6 @@ have different items, each line of the table also has the first digits of the ma
 
 from __future__ import annotations
 
-import base64
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -201,6 +200,7 @@ def _page(folder: Path, jobs: list[Path], grid: Grid, *, rehearsed: bool) -> str
     """Return the HTML text of `sweep.html`: all jobs in one table, with a link to each report that exists."""
     from bench.reporting.index import Entry, Index, counts_of, index_page
     from bench.reporting.page import first_line
+    from bench.reporting.pixels import data_url
 
     entries = []
     for path in jobs:
@@ -218,7 +218,7 @@ def _page(folder: Path, jobs: list[Path], grid: Grid, *, rehearsed: bool) -> str
             )
         )
     drawn = folder / "sweep.png"
-    figure = f"data:image/png;base64,{base64.b64encode(drawn.read_bytes()).decode()}" if drawn.is_file() else None
+    figure = data_url(drawn.read_bytes()) if drawn.is_file() else None
     index = Index("Sweep", f"{len(jobs)} jobs.", entries, grids=[grid], grid_title="All jobs", figure=figure)
     if rehearsed:
         index = replace(index, profile=REHEARSAL, first_line=first_line(REHEARSAL), grid_title=REHEARSED)
