@@ -18,10 +18,21 @@ from bench.store import check_store
 from bench.tables.build import check_table, styles_of
 from bench.tables.main_table import check_tex
 
-__all__ = ["check_settings", "used"]
+__all__ = ["check_settings", "measure_names", "used"]
 
 FEWEST = 2
 """Smallest number of items of which a distance between sets can be computed."""
+
+
+def measure_names(metrics: Mapping[str, Any], task: str | None) -> list[str]:
+    """Return the names of the measures of a task: those that the task lists, and those that state the task themselves.
+
+    Args:
+        metrics: value of the configuration key `metrics`, as plain data.
+        task: name of the task; None for a table that measures nothing.
+    """
+    own = [name for name, measure in metrics["measures"].items() if task in measure["tasks"]]
+    return [*dict.fromkeys([*metrics["tasks"].get(task, ()), *own])]
 
 
 def used(
@@ -50,8 +61,7 @@ def used(
     if unknown:
         known = ", ".join(metrics["measures"])
         raise BadInputError(f"metrics.tasks.{task}: expected only names of measures ({known}), found {unknown[0]}")
-    own = [name for name, measure in metrics["measures"].items() if task in measure["tasks"]]
-    measures = {name: metrics["measures"][name] for name in dict.fromkeys([*tasks[task], *own])}
+    measures = {name: metrics["measures"][name] for name in measure_names({**metrics, "tasks": tasks}, task)}
     return {
         **resolved,
         "generator": located(resolved["generator"]),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.checking.inspection import Problem
+from bench.checking.settings import measure_names
 from bench.config.experiment_configs import MeasuringConfig
 from bench.config.schema import Choice
 from bench.data.prepared import Items
@@ -57,9 +58,7 @@ class SensitivityExperiment:
         """
         self.config = config
         self.choices, self._left_out = _possible(config.metrics.choices)
-        task, measures = config.table.task or "", config.metrics.measures
-        added = [name for name, measure in measures.items() if task in measure.tasks]
-        self._own = [*dict.fromkeys([*config.metrics.tasks.get(task, []), *added])]
+        self._own = measure_names(config.resolved["metrics"], config.table.task)
         _check_choices(config.metrics.choices, config.metrics.measures)
         further = [name for choice in self.choices.values() for name in choice.measures]
         self.setup = Setup(config, overrides, further=further, more=self._saved_otherwise)
