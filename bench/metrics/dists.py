@@ -23,7 +23,6 @@ from bench.errors import BadInputError
 from bench.metrics.known_region import to_uint8
 from bench.metrics.measure import Arrays, Extra, Measure
 from bench.metrics.networks.local_weights import misfit, read_tensors
-from bench.store import file_sha256
 
 __all__ = ["DISTSMeasure", "DISTSNetwork", "Statistics", "channel_weights"]
 
@@ -151,9 +150,7 @@ def channel_weights(file: Path | None = None) -> tuple[Tensor, Tensor]:
     what = "the learned weights of DISTS (torchmetrics 1.8 or newer)"
     spec = find_spec(PACKAGE)
     path = Path(str(spec.origin)).parent / FILE if file is None and spec is not None else Path(file or FILE)
-    tensors = read_tensors(path, what)
-    if (found := file_sha256(path)) != SHA256:
-        raise BadInputError(f"{path}: expected {what} with SHA-256 {SHA256}, found {found}")
+    tensors = read_tensors(path, what, SHA256)
     return tensors["alpha"], tensors["beta"]
 
 

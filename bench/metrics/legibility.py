@@ -92,8 +92,7 @@ class LegibilityMeasure(Measure):
 
     If the words of an item are known, because they were drawn, their boxes are read. Otherwise the boxes are those that
     the detector finds in the true image, and a word is what the recogniser reads there, if its score is at least 0.5
-    and it has at least three letters or digits.
-    Words that lie in the hole altogether are not read.
+    and it has at least three letters or digits. Words that lie in the hole altogether are not read.
 
     A name such as `text_accuracy_outside` belongs to all words of the region, and `text_accuracy_outside_10px` to those
     whose letters are at least 10 pixels high, but lower than the next height of the measure. Each value of an item is
@@ -152,13 +151,14 @@ class LegibilityMeasure(Measure):
         found = self._readings([word.cut(truth[item]) for item, word, _ in words], readings)
         expected, left_out = [], np.zeros(len(truth))
         for (item, word, region), reading in zip(words, found, strict=True):
-            seen, drawn_text = as_compared(reading.text), as_compared(word.text)
-            if not word.text:
-                if reading.score >= LEAST_SCORE and len(seen) >= LEAST_LETTERS:
-                    expected.append(_Expected(item, word, region, seen))
-            elif seen and seen == drawn_text:
-                expected.append(_Expected(item, word, region, seen))
+            seen = as_compared(reading.text)
+            if word.text:
+                counts = bool(seen) and seen == as_compared(word.text)
             else:
+                counts = reading.score >= LEAST_SCORE and len(seen) >= LEAST_LETTERS
+            if counts:
+                expected.append(_Expected(item, word, region, seen))
+            elif word.text:  # a detection that is no word is not counted, as in a picture without text
                 left_out[item] += 1
         return _Read(expected, left_out, readings)
 

