@@ -73,7 +73,7 @@ def is_share(metric: str) -> bool:
 
 def _range(metric: str) -> tuple[float, float]:
     name = TURN.sub("", MetricName.parse(metric).metric)
-    if name.startswith(SHARES):
+    if is_share(name):
         return 0.0, 1.0
     return RANGES.get(name, (0.0, math.inf) if name.startswith(NOT_NEGATIVE) else UNBOUNDED)
 

@@ -14,10 +14,10 @@ from typing import Any
 from bench.config.schema import Tex
 from bench.errors import BadInputError
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE
-from bench.tables.build import Column, Styles, Table, TableRow, style_of
+from bench.tables.build import Column, Styles, Table, style_of
 from bench.tables.grid import Grid, html_page, markdown
 from bench.tables.latex import fits_article, one_tabular
-from bench.tables.render import CITED, FEW, OURS, measured_shown, paper_title, row_label
+from bench.tables.render import CITED, FEW, OURS, measured_shown, paper_title, published_shown, row_label
 from bench.tables.verdicts import PAPER
 
 __all__ = ["MAIN_TABLE", "check_tex", "main_grid", "main_renderings"]
@@ -117,7 +117,7 @@ def _grid(table: Table, metrics: Sequence[str] | None, *, published: bool) -> Gr
         if published and (column := _printed(table, metric)):
             heads.append("printed")
             for row, line in zip(rows, lines, strict=True):
-                line.append(_published(row, column))
+                line.append(published_shown(row, column))
     return Grid(heads, lines, best=frozenset(best))
 
 
@@ -125,11 +125,6 @@ def _printed(table: Table, metric: str) -> Column | None:
     """Return the column of a metric if the paper prints numbers in the unit of this metric; None otherwise."""
     found = next((column for column in table.shown if column.metric == metric and column.published_title), None)
     return None if found is None or metric in table.published_units else found
-
-
-def _published(row: TableRow, column: Column) -> str:
-    value = row.published.get(column.metric)
-    return "–" if value is None else f"{value:g}"
 
 
 def _notes(grid: Grid) -> Iterator[str]:

@@ -37,6 +37,7 @@ __all__ = [
     "number_as_json",
     "paper_title",
     "print_table",
+    "published_shown",
     "ratio_shown",
     "renderings",
     "row_label",
@@ -176,7 +177,7 @@ def _printed(table: Table) -> Grid:
     """
     columns = [column for column in table.shown if column.published_title]
     lines = [
-        [row_label(table, row), *(_published(row, column) for column in columns)]
+        [row_label(table, row), *(published_shown(row, column) for column in columns)]
         for row in _paper_rows(table)
         if row.published
     ]
@@ -184,7 +185,8 @@ def _printed(table: Table) -> Grid:
     return Grid(heads, lines, title="the numbers that the paper prints")
 
 
-def _published(row: TableRow, column: Column) -> str:
+def published_shown(row: TableRow, column: Column) -> str:
+    """Return the number that the paper prints in a row and a column as text; a dash if it prints none."""
     value = row.published.get(column.metric)
     return "–" if value is None else f"{value:g}"
 
