@@ -43,6 +43,10 @@ __all__ = [
     "write_report",
 ]
 
+SCRIPTS = ("page.js", "view.js", "table.js", "gallery.js")
+"""Files whose content is the script of every page. They share one scope."""
+STYLES = ("page.css", "table.css", "gallery.css", "plots.css")
+"""Files whose content is the style sheet of every page."""
 LIMIT = 15_000_000
 """Size of a page in bytes above which the page shows fewer items of its gallery."""
 LISTED = 20
@@ -155,7 +159,8 @@ def template(name: str) -> jinja2.Template:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=_finished,
     )  # fmt: skip
-    script, style = (_inlined(loader, environment, file) for file in ("page.js", "page.css"))
+    script = _inlined(loader, environment, SCRIPTS, "\"use strict\";\n(() => {{\n{}}})();\n")
+    style = _inlined(loader, environment, STYLES)
     environment.globals |= {"script": script, "style": style, "script_hash": _csp_hash(script)}
     environment.filters["json"] = lambda value: json.dumps(value, indent=1, ensure_ascii=False)
     return environment.get_template(name)
@@ -170,8 +175,18 @@ def _finished(value: object) -> object:
     return printable(value) if type(value) is str else value
 
 
-def _inlined(loader: jinja2.BaseLoader, environment: jinja2.Environment, file: str) -> Markup:
-    return Markup(loader.get_source(environment, file)[0])
+def _inlined(
+    loader: jinja2.BaseLoader, environment: jinja2.Environment, files: Sequence[str], around: str = "{}"
+) -> Markup:
+    """Return the text of several files of the package, one after the other, for one element of the page.
+
+    Args:
+        loader: object that reads the files.
+        environment: environment to which the loader belongs.
+        files: names of the files.
+        around: text with a pair of braces, which the content of the files replaces.
+    """
+    return Markup(around.format("".join(loader.get_source(environment, file)[0] for file in files)))
 
 
 def _csp_hash(script: str) -> str:
