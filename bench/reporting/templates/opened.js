@@ -71,7 +71,15 @@
     const tiles = compared().map((picture) => {
       const error = pictures.find(({ key }) => key === picture.key.replace("row:", "error:") && key !== picture.key);
       const views = [picture, error].filter(Boolean).map((one) => make("div", { className: "view" }, one.node()));
-      return make("figure", { className: "tile" }, ...views, make("figcaption", {}, make("span", { className: "name", textContent: picture.label })));
+      const caption = make("figcaption", {}, make("span", { className: "name", textContent: picture.label }));
+      const row = picture.key.startsWith("row:") ? picture.key.slice(4) : null, metric = sheet.metric;
+      const values = row !== null && metric ? sheet.values(row, metric.key) : null;
+      if (values) {
+        caption.append(make("span", { className: "reading" }, `${metric.title} `, make("span", { className: "value", textContent: sheet.shown(metric, values[place], false) })));
+      }
+      const tile = make("figure", { className: "tile" }, ...views, caption);
+      tile.classList.toggle("chosen", row === sheet.row);
+      return tile;
     });
     stage.style.setProperty("--tiles", tiles.length);
     stage.hidden = !tiles.length;
@@ -175,6 +183,7 @@
     slider.focus({ preventScroll: true });
     drag(event);
   });
+  frame.addEventListener("mousedown", (event) => event.preventDefault()); // otherwise the slider would lose the focus
   frame.addEventListener("pointermove", (event) => { if (event.pointerId === held) drag(event); });
   ["pointerup", "pointercancel"].forEach((name) => frame.addEventListener(name, (event) => {
     if (event.pointerId !== held) return;

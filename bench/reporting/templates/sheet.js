@@ -224,6 +224,7 @@ const sheet = (() => {
     data, ids, rows, metrics, reference, section, index, values, differences, shown, thumbnail, sourceOf, nameOf, open,
     captionOf: (place) => pictures?.captions?.[index.get(place)] ?? "",
     get row() { return state.row; },
+    get metric() { return state.metric; },
     get places() { return places; },
   };
 })();
