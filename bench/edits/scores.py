@@ -55,6 +55,8 @@ class Provenance:
     """Protocol of each metric."""
     weights: Mapping[str, str]
     """SHA-256 of every weight file, by path."""
+    started: str
+    """Time at which the scoring began, as `bench.runtime.clock.utc_now` returns it."""
     device: str
     threads: int
     seconds: Mapping[str, float]
@@ -168,6 +170,7 @@ class Scores:
         return {
             "experiment": EXPERIMENT,
             "profile": self._typed.profile,
+            "started": made.started,
             "overrides": [],
             "command": made.command,
             "config": {

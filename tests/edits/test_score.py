@@ -21,6 +21,7 @@ from bench.edits.scores import Scores
 from bench.errors import BadInputError
 from bench.gate.command import main as compare
 from bench.results.explain import main as explain
+from bench.runtime.clock import is_moment
 from tests.helpers.photographs import Photograph, photograph, write
 
 pytestmark = pytest.mark.blackbox
@@ -118,6 +119,7 @@ def test_an_editor_with_another_size_has_no_value_but_a_reason(tmp_path: Path) -
     assert (against["reason"] != "").all()
     only = bench.score(truth, [one[:48] for one in truth], quiet=True)
     assert (only.save(tmp_path / "only") / "report.html").exists()
+    assert is_moment(json.loads((tmp_path / "only" / "run.json").read_text())["started"])
     assert only.table.to_numpy().tolist()
     assert set(only.numbers["reason"]) != {""}
 
