@@ -13,6 +13,7 @@ from typing import Self
 from bench.metrics.names import HOLE_ONLY
 from bench.tables.build import Styles, style_of
 from bench.tables.definitions import definition_of, mark_meanings, verdict_meanings
+from bench.tables.grid import Grid
 from bench.tables.verdicts import NOT_JUDGED
 
 __all__ = ["Meaning", "Meanings"]
@@ -28,6 +29,13 @@ COSTS = {
     "half_life": "Half-life of the known region",
 }
 """Heading of each number that tables have no style for, by its name in the definitions."""
+SIGNS = {
+    "bold": re.compile(r"(?!)"),
+    "[ ]": re.compile(r"\["),
+    "p": re.compile(r"\bp [=<] "),
+    "–": re.compile(r"(^| )–( |$)"),
+}
+"""Pattern by which a mark is found in the texts of cells, if it is not the mark itself. Bold is no text."""
 RATIO = re.compile(r"(error )?to .+|ratio")
 """Pattern of the heading of a column of ratios."""
 
@@ -113,6 +121,11 @@ class Meanings:
     def of_head(self, head: str) -> str:
         """Return the identifier of the meaning of a table's heading; an empty text if there is none."""
         return self.of_metric(self.heads.get(_plain(head), "")) or (self.of_mark("÷") if RATIO.fullmatch(head) else "")
+
+    def signs_in(self, grids: Iterable[Grid]) -> list[str]:
+        """Return the marks that occur in the numbers of some tables and have a meaning."""
+        text = " ".join(cell for grid in grids for line in grid.lines for cell in line[grid.left :])
+        return [mark for mark in self.marks if (SIGNS.get(mark) or re.compile(re.escape(mark))).search(text)]
 
 
 def _plain(head: str) -> str:

@@ -115,6 +115,7 @@ def report_page(page: Page) -> str:
 
 def _rendered(page: Page) -> str:
     facts, table = page.facts, None if page.table is None else page_table(page.table, page.gallery)
+    meanings = _meanings(page, table)
     return template("report.html").render(
         page=page,
         facts=facts,
@@ -124,7 +125,8 @@ def _rendered(page: Page) -> str:
         checks=[claim for claim in page.claims if claim.by == HARNESS],
         kind_of=kind_of,
         table=table,
-        meanings=_meanings(page, table),
+        meanings=meanings,
+        signs=meanings.signs_in(page.grids),
         overview=_overview(page),
         downloads=download_groups(page.files),
         stages=_stages(facts.get("seconds") or {}),

@@ -342,6 +342,13 @@ def test_a_metric_without_a_definition_has_no_sign_for_its_meaning() -> None:
     assert ["data-meaning" in head for head in heads[:4]] == [True, False, True, False]
 
 
+def test_a_page_without_a_main_table_explains_the_signs_of_its_tables() -> None:
+    grid = Grid(["LPIPS", "turn 1", "turn 2"], [["a* p = 1 †", "0.2 ± 0.1 §", "-0.1 [-0.2, 0.1]"], ["b", "–", "2"]])
+    html = report_page(replace(explored_page(), table=None, grids=[grid]))
+    key = html[html.index('class="lead key"') : html.index('class="scroll"')]
+    assert re.findall("data-meaning>([^<]*)<", key) == ["±", "§", "–", "[ ]"]
+
+
 def test_the_key_names_only_signs_that_the_table_has() -> None:
     html = report_page(explored_page())
     key = Reader(html[html.index('class="lead key"') : html.index("data-controls")]).text
@@ -377,6 +384,8 @@ def test_an_exact_ratio_is_the_largest_and_a_missing_number_has_no_place_in_the_
     assert orders[1][1] == "0.25"
     assert orders[3] == ["", "0.375", "0.0", "Infinity"]
     assert orders[4] == [""] * 4
+    assert "the error of StableDiffusion is 72 times this row&#39;s" in rows[1]
+    assert "this row&#39;s error is exactly 0" in rows[3]
 
 
 def test_the_worst_item_of_a_row_is_named_beside_its_number() -> None:
