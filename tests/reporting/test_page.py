@@ -337,9 +337,11 @@ def test_each_metric_mark_and_verdict_has_a_meaning_on_the_page() -> None:
 
 
 def test_a_metric_without_a_definition_has_no_sign_for_its_meaning() -> None:
-    grid = Grid(["LPIPS", "turn 1", "FID, hole only", "Mine"], [["a", "1", "2", "3"]])
-    heads = inside(report_page(replace(explored_page(), table=None, grids=[grid])), "th")
-    assert ["data-meaning" in head for head in heads[:4]] == [True, False, True, False]
+    words = ["LPIPS", "turn 1", "FID, hole only", "Mine", "FID, 40–50 % masked (mini features)", "Mine, 40–50 % masked"]
+    grid = Grid(words, [["a", "1", "2", "3", "4", "5"]])
+    heads = inside(report_page(replace(explored_page(), table=None, grids=[grid])), "th")[: len(words)]
+    found = [re.findall('href="#([^"]*)"', head) for head in heads]
+    assert found == [["meaning-lpips"], [], ["meaning-fid_hole_only"], [], ["meaning-fid_40_50"], []]
 
 
 def test_a_page_without_a_main_table_explains_the_signs_of_its_tables() -> None:
