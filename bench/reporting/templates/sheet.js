@@ -39,7 +39,8 @@ const sheet = (() => {
   });
   const shown = (metric, value, signed) => {
     if (!Number.isFinite(value)) return "no value";
-    const text = (value * metric.scale).toLocaleString("en-US", {
+    const rounded = Number((value * metric.scale).toFixed(metric.decimals)) || 0; // a negative zero becomes a zero
+    const text = rounded.toLocaleString("en-US", {
       minimumFractionDigits: metric.decimals, maximumFractionDigits: metric.decimals, signDisplay: signed ? "always" : "auto",
     });
     return text.replace("-", "−");
