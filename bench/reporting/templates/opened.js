@@ -135,7 +135,7 @@
       pictures = picturesOf(place);
       title.textContent = `${ids[place]}`;
       const caption = sheet.captionOf(place);
-      part("about").textContent = `${caption ? `“${caption}” · ` : ""}source ${sheet.sourceOf(place)} · hole ${Math.round(100 * sheet.data.areas[place])} %`;
+      part("about").textContent = `${caption ? `“${caption}” · ` : ""}source ${sheet.sourceOf(place)}${sheet.holes ? ` · hole ${Math.round(100 * sheet.data.areas[place])} %` : ""}`;
       whole();
       showTiles();
       showValues();

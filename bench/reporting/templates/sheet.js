@@ -77,6 +77,8 @@ const sheet = (() => {
   controls["items-by"].append(...metrics.map((metric) => option(metric.key, metric.title)));
   if (!metrics.length) all(".of-metric", section).forEach((one) => one.remove());
   if (!reference) all(".of-difference", section).forEach((one) => one.remove());
+  const holes = new Set(data.areas).size > 1; // otherwise a hole distinguishes no items
+  if (!holes) all(".of-hole", section).forEach((one) => one.remove());
   if (!pictures) all(".of-pictures", section).forEach((one) => one.remove());
   const orders = [...controls["items-sort"].options].map((one) => one.value);
   const first = {
@@ -222,7 +224,7 @@ const sheet = (() => {
     show();
   });
   return {
-    data, ids, rows, metrics, reference, section, index, values, differences, shown, thumbnail, sourceOf, nameOf, open,
+    data, holes, ids, rows, metrics, reference, section, index, values, differences, shown, thumbnail, sourceOf, nameOf, open,
     captionOf: (place) => pictures?.captions?.[index.get(place)] ?? "",
     get row() { return state.row; },
     get metric() { return state.metric; },
