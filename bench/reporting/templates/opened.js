@@ -68,19 +68,24 @@
   // --- the small pictures and the values ---
   const showTiles = () => {
     const stage = part("tiles");
-    const tiles = compared().map((picture) => {
-      const error = pictures.find(({ key }) => key === picture.key.replace("row:", "error:") && key !== picture.key);
-      const views = [picture, error].filter(Boolean).map((one) => make("div", { className: "view" }, one.node()));
-      const caption = make("figcaption", {}, make("span", { className: "name", textContent: picture.label }));
-      const row = picture.key.startsWith("row:") ? picture.key.slice(4) : null, metric = sheet.metric;
-      const values = row !== null && metric ? sheet.values(row, metric.key) : null;
+    const tileOf = (row, ...some) => {
+      const views = some.map((one) => make("div", { className: "view" }, one.node()));
+      const words = some.filter(({ key }) => !key.startsWith("error:")).map(({ label }) => label).join(", ");
+      const caption = make("figcaption", {}, make("span", { className: "name", textContent: words }));
+      const metric = sheet.metric, values = row !== null && metric ? sheet.values(row, metric.key) : null;
       if (values) {
         caption.append(make("span", { className: "reading" }, `${metric.title} `, make("span", { className: "value", textContent: sheet.shown(metric, values[place], false) })));
       }
       const tile = make("figure", { className: "tile" }, ...views, caption);
       tile.classList.toggle("chosen", row === sheet.row);
       return tile;
-    });
+    };
+    const named = (...keys) => pictures.filter(({ key }) => keys.includes(key));
+    const tiles = [named("input", "masked"), named("exemplar")].filter((some) => some.length).map((some) => tileOf(null, ...some));
+    tiles.push(...compared().filter(({ key }) => key.startsWith("row:")).map((picture) => {
+      const row = picture.key.slice("row:".length);
+      return tileOf(row, picture, ...named(`error:${row}`));
+    }));
     stage.style.setProperty("--tiles", tiles.length);
     stage.hidden = !tiles.length;
     stage.replaceChildren(...tiles);
