@@ -239,8 +239,11 @@ class Scores:
         if not values:
             return None
         picks, count = choose(rows) or drawn(len(pairs), 0), len(pairs)
-        places = pictured_places(rows, picks, count, side=max(max(size) for size in pairs.truth.sizes))
-        small = thumbnails(places, images, rows.labels)
+
+        def read(places: Sequence[int]) -> tuple[list[Item], dict[str, Any]]:
+            return [self._item(place) for place in places], {}
+
+        small = thumbnails(pictured_places(rows, picks, count), images, read, rows.labels)
         sheet = Sheet.of(self.provenance.manifest["items"], rows, small)
         return replace(fill(picks, images, rows, of=count), sheet=sheet)
 

@@ -43,6 +43,8 @@ def images_of(
         The chosen items, and for each row its images of these items, uint8 N×S×S×3, converted as for saved files.
     """
     chosen, size = items.pick(places), next(items.blocks())[1]
+    if not methods:
+        return chosen, {}
     chosen_latents: dict[int, dict[str, npt.NDArray[Any]]] = {}
     for block, there in groupby(sorted(places), lambda place: place // size):
         arrays = sampling.latents_of(latents[block])

@@ -196,9 +196,9 @@ class RunReport:
         }
         images, manifest = partial(self.images, [*labels]), self.run.items.manifest
         gallery = self._drawings.gallery(shows, lambda: fill(picks, images, rows, of=count))
-        places = pictured_places(rows, picks, count, side=manifest["resolution"])
+        places, read = pictured_places(rows, picks, count), partial(self.images, [])
         small = self._drawings.thumbnails(
-            {"places": places, "labels": labels}, lambda: thumbnails(places, images, labels)
+            {"places": asdict(places), "labels": labels}, lambda: thumbnails(places, images, read, labels)
         )
         return replace(gallery, sheet=Sheet.of(manifest["items"], rows, small))
 

@@ -4,10 +4,12 @@ The thumbnails are packed. A sprite is one WebP file with thumbnails of up to `B
 sprite for each block of items and each kind of picture, such as the masked picture or the image of a row.
 
 Three rules keep the sheet small. At most `MOST_LINES` bytes hold the texts and values of the items: if there are more,
-the page leaves out values of the last metrics, and then the last items. At most `MOST_DECODED` images are made for the
-thumbnails, because each must be decoded again. The thumbnails need at most `ROOM` bytes: their side is the largest one
-in `SIDES` at which all of them are estimated to fit, and if they do not even fit at the smallest side, fewer items have
-thumbnails. Items with the largest differences to the reference row have thumbnails before other items.
+the page leaves out values of the last metrics, and then the last items. At most `MOST_DECODED` images of rows are made
+for the thumbnails, because each must be decoded again, and at most `MOST_READ` items are read. The items that are read,
+but for whose images there is no time, only have thumbnails of their input and their masked picture. The thumbnails need
+at most `ROOM` bytes: their side is the largest one in `SIDES` at which all of them are estimated to fit, and if they do
+not even fit at the smallest side, fewer items have thumbnails. Items with the largest differences to the reference row
+have thumbnails before other items.
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ from bench.reporting.choice import Compared, ComparedRows, Pick, extremes
 from bench.reporting.pixels import AT_ONCE, Images, Pixels, data_url, given
 from bench.runtime.text import printable
 
-__all__ = ["Lines", "Sheet", "Strip", "Thumbnails", "lines_of", "pictured_places", "thumbnails"]
+__all__ = ["Lines", "Places", "Sheet", "Strip", "Thumbnails", "lines_of", "pictured_places", "thumbnails"]
 
 ROOM = 4_000_000
 """Largest size in bytes of all sprites together, as they are encoded in the page."""
 MOST_LINES = 2_500_000
 """Estimated size in bytes of the texts and values of all items, as they are encoded in the page."""
-MOST_DECODED = {128: 16_384, 1 << 30: 2_048}
-"""Largest number of images of rows that are made for thumbnails, by the largest side of the images in pixels."""
+MOST_DECODED = 2_048
+"""Largest number of images of rows that are made for thumbnails."""
+MOST_READ = 1_024
+"""Largest number of items that have thumbnails."""
 SIDES = (96, 80, 64, 48, 32)
 """Possible sides of a thumbnail in pixels. They are multiples of 16, so that neighbours share no block of the codec."""
 COLUMNS = 16
@@ -97,6 +101,8 @@ class Thumbnails:
     captions: tuple[str, ...]
     """Caption of each of these items; empty for an item without a caption."""
     strips: tuple[Strip, ...]
+    with_rows: int
+    """Number of items that have thumbnails of the rows' images. These items are the first ones."""
     columns: int = COLUMNS
     block: int = BLOCK
 
@@ -213,57 +219,63 @@ def lines_of(items: Sequence[Mapping[str, Any]], rows: ComparedRows, *, room: in
     )
 
 
-def pictured_places(rows: ComparedRows, picks: Sequence[Pick], of: int, *, side: int) -> list[int]:
-    """Return the indices of the items that get thumbnails if there is room.
+@dataclass(frozen=True)
+class Places:
+    """Indices in the manifest of the items that get thumbnails if there is room, the most important items first."""
+
+    with_rows: list[int]
+    """Items that get thumbnails of all pictures."""
+    given: list[int]
+    """Items that only get thumbnails of the pictures that the task gives, such as the masked picture."""
+
+
+def pictured_places(rows: ComparedRows, picks: Sequence[Pick], of: int) -> Places:
+    """Return the items that get thumbnails if there is room.
 
     The first are the chosen items, then follow those with the largest differences to the reference row, and then the
-    first items of the manifest. If too many images would have to be made for all items, the last ones are left out.
+    first items of the manifest.
 
     Args:
         rows: rows that are compared.
         picks: chosen items.
         of: number of items of the run.
-        side: largest side of the items' images in pixels.
     """
-    decoded = next(most for largest, most in MOST_DECODED.items() if side <= largest)
-    most = min(of, max(1, decoded // max(1, len(rows.labels))))
     found: dict[int, None] = {}
     for place in chain((pick.place for pick in picks), extremes(rows), range(of)):
-        if len(found) == most:
+        if len(found) == min(of, MOST_READ):
             break
         found[place] = None
-    return list(found)
+    places, most = list(found), max(1, MOST_DECODED // max(1, len(rows.labels)))
+    return Places(places[:most], places[most:])
 
 
 def thumbnails(
-    places: Sequence[int], images: Images, labels: Mapping[str, str], *, room: int = ROOM
+    places: Places, images: Images, read: Images, labels: Mapping[str, str], *, room: int = ROOM
 ) -> Thumbnails | None:
     """Return the thumbnails of some items, or of the first of them if there is no room for all.
 
     The images are made block by block, so that only the images of a few items are in memory at the same time.
 
     Args:
-        places: indices of the items in the manifest. The most important items come first.
+        places: items that get thumbnails.
         images: function that takes indices of the manifest. It returns the items, and the images of each row.
+        read: function that takes indices of the manifest. It returns the items without images of rows.
         labels: label of each row by its key.
         room: largest size in bytes of all sprites together.
 
     Returns:
         The thumbnails; None if there are no items, or no room for the thumbnails of one item.
     """
-    blocks = [sorted(places[start : start + BLOCK]) for start in range(0, len(places), BLOCK)]
-    made = _made(list(chain.from_iterable(blocks)), images)
+    made = chain(_made(_in_blocks(places.with_rows), images), _made(_in_blocks(places.given), read))
     first = list(islice(made, PROBED))
     if not first:
         return None
-    side = _side(first, len(places), room)
+    side = _side(first, places, room)
     small = (_Small.of(one, side) for one in chain(first, made))
-    del first
     found: list[_Noted] = []
     sprites = []
-    for block in blocks:
-        items = list(islice(small, len(block)))
-        packed = _packed(items, side)
+    while block := list(islice(small, BLOCK)):
+        items, packed = block, _packed(block, side)
         while items and _size(packed) > room:
             items = items[: min(len(items) - 1, int(len(items) * room / _size(packed)))]
             packed = _packed(items, side)
@@ -288,6 +300,7 @@ def thumbnails(
             )
             for key, label in kinds.items()
         ),
+        sum(any(key.startswith(OF_ROW) for key in one.pictures) for one in found),
     )
 
 
@@ -334,16 +347,24 @@ class _Noted:
         return cls(small.place, small.caption, sizes)
 
 
+def _in_blocks(places: Sequence[int]) -> list[int]:
+    """Return the places in an order in which neighbours of the manifest are read together, within each `BLOCK`."""
+    return list(chain.from_iterable(sorted(places[start : start + BLOCK]) for start in range(0, len(places), BLOCK)))
+
+
 def _made(places: Sequence[int], images: Images) -> Iterator[_Made]:
-    """Yield the items at some places. The images of only as many items as `AT_ONCE` allows are made together."""
+    """Yield the items at some places that have a picture. Only as many items as `AT_ONCE` allows are made together."""
     at_once, start = 1, 0
     while start < len(places):
         part = places[start : start + at_once]
         items, made = images(part)
         for number, (place, item) in enumerate(zip(part, items, strict=True)):
-            yield _Made(place, item, {row: pixels[number] for row, pixels in made.items()})
+            one = _Made(place, item, {row: pixels[number] for row, pixels in made.items()})
+            if one.images or given(item):
+                yield one
         start += len(part)
-        at_once = max(1, AT_ONCE * len(part) // max(1, sum(pixels.nbytes for pixels in made.values())))
+        used = sum(item.image.nbytes for item in items) + sum(pixels.nbytes for pixels in made.values())
+        at_once = max(1, AT_ONCE * len(part) // max(1, used))
 
 
 def _thumbnail(pixels: Pixels, side: int) -> Image.Image:
@@ -352,12 +373,15 @@ def _thumbnail(pixels: Pixels, side: int) -> Image.Image:
     return image
 
 
-def _side(some: Sequence[_Made], count: int, room: int) -> int:
-    """Return the largest side at which the thumbnails of `count` items like these are estimated to fit."""
+def _side(some: Sequence[_Made], places: Places, room: int) -> int:
+    """Return the largest side at which the thumbnails of all places fit, if all items are like these."""
     largest: int = max(max(pixels.shape[:2]) for one in some for pixels in (one.item.image, *one.images.values()))
     sides: list[int] = list(dict.fromkeys(min(side, largest) for side in SIDES))
     for side in sides:
-        if _size(_packed([_Small.of(one, side) for one in some], side)) * count / len(some) <= room:
+        packed = _packed([_Small.of(one, side) for one in some], side)
+        inputs = {key: sprite for key, sprite in packed.items() if not key.startswith(OF_ROW)}
+        size = _size(packed) * len(places.with_rows) + _size(inputs) * len(places.given)
+        if size / len(some) <= room:
             return side
     return sides[-1]
 

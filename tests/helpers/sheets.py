@@ -50,6 +50,10 @@ class Flat:
         }
         return [self.item(place) for place in places], made
 
+    def read(self, places: Sequence[int]) -> tuple[list[Item], Mapping[str, np.ndarray]]:
+        """Return items without images of rows."""
+        return [self.item(place) for place in places], {}
+
     @property
     def manifest(self) -> list[dict[str, object]]:
         items = map(self.item, range(self.count))
@@ -67,6 +71,6 @@ def filled_gallery(images: Flat, **rooms: int) -> Gallery:
     """Return the gallery of all items, with a sheet."""
     rows = images.compared
     picks = choose(rows)
-    places = pictured_places(rows, picks, images.count, side=images.side)
-    small = thumbnails(places, images, rows.labels, **rooms)
+    places = pictured_places(rows, picks, images.count)
+    small = thumbnails(places, images, images.read, rows.labels, **rooms)
     return replace(fill(picks, images, rows, of=images.count), sheet=Sheet.of(images.manifest, rows, small))

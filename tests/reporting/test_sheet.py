@@ -14,7 +14,7 @@ from bench.data.items import Item
 from bench.reporting import sheet as module
 from bench.reporting.choice import ComparedRows, Pick, choose, extremes
 from bench.reporting.page import report_page
-from bench.reporting.sheet import Thumbnails, lines_of, pictured_places, thumbnails
+from bench.reporting.sheet import Places, Thumbnails, lines_of, pictured_places, thumbnails
 from tests.helpers.sheets import EVIL, LPIPS, PSNR, Flat, filled_gallery
 from tests.reporting.test_gallery import Noise
 from tests.reporting.test_page import page
@@ -33,7 +33,8 @@ def size(found: Thumbnails) -> int:
 
 
 def made(images: Flat | Noise, places: list[int], room: int = module.ROOM) -> Thumbnails:
-    found = thumbnails(places, images, {row: row.capitalize() for row in images.rows}, room=room)
+    labels = {row: row.capitalize() for row in images.rows}
+    found = thumbnails(Places(places, []), images, images, labels, room=room)
     assert found is not None
     return found
 
@@ -72,7 +73,7 @@ def test_pictures_of_other_shapes_keep_their_shape_and_missing_pictures_stay_emp
         ]
         return items, images(places)[1]  # type: ignore[return-value]
 
-    found = thumbnails([0, 1, 2], shaped, {"row0": "Row"})  # type: ignore[arg-type]
+    found = thumbnails(Places([0, 1, 2], []), shaped, images.read, {"row0": "Row"})  # type: ignore[arg-type]
     assert found is not None
     assert {strip.key: strip.shapes for strip in found.strips} == {
         "input": None, "masked": None, "row:row0": None, "exemplar": ((0, 0), (8, 16), (8, 16)),
@@ -96,13 +97,13 @@ def test_thumbnails_get_smaller_before_items_lose_theirs() -> None:
 
 def test_no_item_has_a_thumbnail_without_room() -> None:
     images = Noise(32, 2)
-    assert thumbnails([0, 1], images, {"row0": "a", "row1": "b"}, room=100) is None
-    assert thumbnails([], images, {}) is None
+    assert thumbnails(Places([0, 1], []), images, images, {"row0": "a", "row1": "b"}, room=100) is None
+    assert thumbnails(Places([], []), images, images, {}) is None
 
 
 def test_images_are_made_once_and_only_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     images = Flat(200, 3)
-    monkeypatch.setattr(module, "AT_ONCE", 10 * 3 * 16 * 16 * 3)
+    monkeypatch.setattr(module, "AT_ONCE", 10 * 4 * 16 * 16 * 3)
     made(images, list(reversed(range(200))))
     assert max(map(len, images.asked)) == 10
     assert sorted(place for places in images.asked for place in places) == list(range(200))
@@ -122,20 +123,32 @@ def test_extremes_alternate_between_worst_and_best_of_each_row() -> None:
 
 
 def test_chosen_items_and_extremes_have_thumbnails_if_not_all_images_can_be_made() -> None:
-    images = Flat(300, 2, side=512)
-    rows = images.compared
-    most = module.MOST_DECODED[1 << 30]
-    some = pictured_places(rows, choose(rows), 30_000, side=512)
-    assert len(some) == most // 2
-    assert set(some[: len(choose(rows))]) >= {pick.place for pick in choose(rows)}
-    assert set(some) >= set(range(300))  # every item with a value comes before those without
-    assert sorted(pictured_places(rows, choose(rows), 300, side=512)) == list(range(300))
-    assert len(pictured_places(rows, choose(rows), 30_000, side=64)) == module.MOST_DECODED[128] // 2
+    images = Flat(300, 2)
+    rows, picks = images.compared, choose(images.compared)
+    some = pictured_places(rows, picks, 30_000)
+    assert len(some.with_rows) == module.MOST_DECODED // 2
+    assert len(some.with_rows) + len(some.given) == module.MOST_READ
+    assert set(some.with_rows[: len(picks)]) >= {pick.place for pick in picks}
+    assert set(some.with_rows) >= set(range(300))  # every item with a value comes before those without
+    assert sorted(pictured_places(rows, picks, 300).with_rows) == list(range(300))
 
 
 def test_the_items_have_thumbnails_in_the_order_of_the_run_if_no_metric_compares_them() -> None:
     rows = ComparedRows({"row": {}}, [], {"row": "Row"}, "")
-    assert pictured_places(rows, [Pick("", "", "drawn", 2, 0.0)], 4, side=64) == [2, 0, 1, 3]
+    assert pictured_places(rows, [Pick("", "", "drawn", 2, 0.0)], 4) == Places([2, 0, 1, 3], [])
+
+
+def test_items_without_images_of_rows_have_thumbnails_of_their_input() -> None:
+    images = Flat(150, 2, side=32)
+    found = thumbnails(Places([140, 3], [7, *range(20, 140)]), images, images.read, {"row0": "a", "row1": "b"})
+    assert found is not None
+    assert images.asked == [[3], [140]]
+    assert (found.with_rows, found.places[:3], len(found.places)) == (2, (3, 140, 7), 123)
+    strips = {strip.key: strip for strip in found.strips}
+    assert strips["masked"].shapes is None
+    assert strips["row:row1"].shapes == ((32, 32), (32, 32), *[(0, 0)] * 121)
+    picture = np.asarray(sprite(strips["input"].sprites[0]))[:32, 64:96]
+    assert abs(picture.astype(int) - images.colour(7, -1)).mean() < 8
 
 
 # --- texts and values ------------------------------------------------------------------------------------------------
@@ -204,8 +217,12 @@ def test_a_page_without_room_says_what_is_missing() -> None:
     bare = replace(gallery, sheet=replace(gallery.sheet, thumbnails=None))
     assert "This page has no room for their pictures." in report_page(replace(page(), gallery=bare))
     assert gallery.sheet.thumbnails is not None
-    few = replace(gallery.sheet.thumbnails, places=gallery.sheet.thumbnails.places[:7])
+    few = replace(gallery.sheet.thumbnails, places=gallery.sheet.thumbnails.places[:12], with_rows=7)
     some = replace(gallery, sheet=replace(gallery.sheet, thumbnails=few))
-    assert "7 of them have pictures: the chosen items, and the items on which a row differs most from Row0" in (
-        report_page(replace(page(), gallery=some))
-    )
+    text = report_page(replace(page(), gallery=some))
+    for words in (
+        "The images of the rows are shown for 7 of them: the chosen items, and the items on which a row differs most",
+        "Of 5 other items, only the pictures without an image of a row are shown.",
+        "28 items are listed without pictures.",
+    ):
+        assert words in text

@@ -91,7 +91,7 @@
     stage.replaceChildren(...tiles);
     const chosen = document.querySelector(`[data-item="${place}"]`), side = sheet.data.pictures?.side;
     part("kind").textContent = !tiles.length ? "This page has no pictures of this item."
-      : chosen ? "These are the pictures of a chosen item." : `These pictures are thumbnails with at most ${side} pixels a side, because the item is not among the chosen items.`;
+      : chosen ? "These are the pictures of a chosen item." : `These pictures are thumbnails with at most ${side} pixels a side, because the item is not among the chosen items.${compared().some(({ key }) => key.startsWith("row:")) ? "" : " This page has no images of the rows for this item."}`;
     dialog.classList.toggle("pixelated", chosen ? Boolean(chosen.querySelector(".pixelated")) : side <= 128);
   };
   const placeFromWorst = (numbers, higher) => {
