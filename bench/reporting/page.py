@@ -232,7 +232,8 @@ def _overview(page: Page) -> list[tuple[str, str]]:
         found.append(("took", duration_shown(sum(facts["seconds"].values()))))
     hardware = facts["hardware"]
     machine = [str(hardware[key]) for key in ("gpu", "cpu", "machine", "system") if hardware.get(key)]
-    found.append(("machine", ", ".join([facts["device"], *machine])))
+    device = [] if facts["device"] == "meta" else [facts["device"]]  # nothing is computed on PyTorch's device `meta`
+    found.append(("machine", ", ".join([*device, *machine])))
     if facts.get("profile"):
         found.append(("profile", facts["profile"]))
     if facts.get("items") is not None:

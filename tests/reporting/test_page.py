@@ -278,9 +278,14 @@ def test_the_reference_row_is_marked_by_a_word() -> None:
     assert [LABELS["first"] in cell for cell in heads if "reference</span>" in cell] == [True]
 
 
+def overview(found: Page) -> str:
+    """Return the text of the facts below the title."""
+    html = report_page(found)
+    return Reader(html[html.index('class="overview"') : html.index("<nav")]).text
+
+
 def test_the_time_the_machine_and_the_number_of_items_stand_below_the_title() -> None:
-    html = report_page(explored_page())
-    text = Reader(html[html.index('class="overview"') : html.index("<nav")]).text
+    text = overview(explored_page())
     for words in (
         "began 2026-11-30 17:05 UTC",
         "took 1 min 15 s",
@@ -291,9 +296,12 @@ def test_the_time_the_machine_and_the_number_of_items_stand_below_the_title() ->
         assert words in text
 
 
+def test_a_run_that_computes_nothing_names_only_the_machine() -> None:
+    assert "machine A processor, x86_64, Linux" in overview(explored_page(device="meta"))
+
+
 def test_a_run_of_an_older_version_shows_the_facts_that_it_has() -> None:
-    html = report_page(explored_page(started=None, items=None, profile=None, seconds={}))
-    text = Reader(html[html.index('class="overview"') : html.index("<nav")]).text
+    text = overview(explored_page(started=None, items=None, profile=None, seconds={}))
     assert "machine cpu" in text
     assert not re.search("began|took|items|profile", text)
 
