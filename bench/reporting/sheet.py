@@ -35,7 +35,7 @@ ROOM = 4_000_000
 """Largest size in bytes of all sprites together, as they are encoded in the page."""
 MOST_LINES = 2_500_000
 """Estimated size in bytes of the texts and values of all items, as they are encoded in the page."""
-MOST_DECODED = 2_048
+MOST_DECODED = 1_536
 """Largest number of images of rows that are made for thumbnails."""
 MOST_READ = 1_024
 """Largest number of items that have thumbnails."""
