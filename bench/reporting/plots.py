@@ -421,20 +421,21 @@ def _placed(words: str, mark: Mark, points: Sequence[_Box], taken: Sequence[_Box
     """Return the rectangle for a label: the one with the least overlap, and among several of them the nearest one."""
     width = LETTER * len(words)
 
-    def cost(box: _Box) -> tuple[float, float, float]:
+    def overlap(box: _Box) -> tuple[float, float]:
         outside = max(0.0, box.right - WIDTH) + max(0.0, LEFT - box.left)
         outside += max(0.0, TOP - 6 - box.top) + max(0.0, box.bottom - BOTTOM)
         covered = sum(box.overlap(other) for other in taken)
-        distance = abs(box.top + LINE_HEIGHT / 2 - mark.y) + (0.5 if box.right < mark.x else 0.0)
-        return round(covered + 100 * outside, 3), round(sum(box.overlap(other) for other in points), 3), distance
+        return round(covered + 100 * outside, 3), round(sum(box.overlap(other) for other in points), 3)
 
     right, left, centred = mark.x + BESIDE, mark.x - BESIDE - width, mark.x - width / 2
-    moves = [sign * STEP * number for number in range(STEPS) for sign in (-1, 1)]
-    places = [(start, moved) for moved in moves for start in (right, left)]
-    places += [(centred, moved) for moved in moves if abs(moved) > LINE_HEIGHT]
-    half = LINE_HEIGHT / 2
-    boxes = [_Box(start, mark.y + moved - half, start + width, mark.y + moved + half) for start, moved in places]
-    return min(boxes, key=cost)
+    half, found = LINE_HEIGHT / 2, []
+    for moved in (sign * STEP * number for number in range(STEPS) for sign in (-1, 1)):
+        for start in (right, left, centred) if abs(moved) > LINE_HEIGHT else (right, left):
+            box = _Box(start, mark.y + moved - half, start + width, mark.y + moved + half)
+            found.append((overlap(box), box))
+            if found[-1][0] == (0, 0):
+                return box
+    return min(found, key=lambda one: one[0])[1]
 
 
 def _label(words: str, mark: Mark, box: _Box) -> Label:
