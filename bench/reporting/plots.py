@@ -28,6 +28,8 @@ LEFT, RIGHT, TOP, BOTTOM = 58.0, 322.0, 8.0, 182.0
 """Positions of the axes, and of the ends of the area in which points are drawn."""
 MARGIN = 0.08
 """Empty space at each end of an axis, as a fraction of the range of the values."""
+WIDEST = 1e12
+"""Largest ratio of two values on a logarithmic axis. A value below the lower end is placed at this end."""
 APART = 0.4
 """Smallest empty space at each end of an axis of integers or of names."""
 WIDE = 30
@@ -98,7 +100,9 @@ class Axis:
         if not found:
             raise ValueError(f"axis {title}: expected at least one value that can be shown, found none")
         least, most = min(found), max(found)
-        if log or (log is None and least > 0 and most / least > WIDE):
+        if log:
+            least = max(least, most / WIDEST)
+        if log or (log is None and least > 0 and WIDE < most / least <= WIDEST):
             factor = (most / least) ** MARGIN if most > least else 2.0
             low, high = least / factor, most * factor
             return cls(title, low, high, True, _ticks(low, high, log=True))
