@@ -65,6 +65,11 @@ def test_a_worse_run_ends_with_status_3(baseline: Path, tmp_path: Path, capsys: 
     result = regression(tmp_path / "out", fake(worse=0.1), f"gate.against={baseline}", "gate.annotations=true")
     assert result.status == 3
     assert "| regression | mine | lpips |" in (result.path / "gate.md").read_text()
+    shown, _, folded = (result.path / "index.html").read_text().partition("All other numbers")
+    assert 'Gate: <span class="verdict bad">regression</span>' in shown
+    assert shown.count('<th scope="row">regression</th>') == 1
+    assert 'href="gate.md"' in folded
+    assert folded.count('<th scope="row">pass</th>') == 7
     assert f"::error title={NAMES[1]}%3A worse::lpips of mine" in capsys.readouterr().out
     excused = regression(
         tmp_path / "excused", fake(worse=0.1), f"gate.against={baseline}", "gate.margins=['lpips=20%']"
