@@ -19,7 +19,7 @@ from bench.config.overrides import command
 from bench.config.schema import REHEARSAL
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement
-from bench.reporting.cost_plot import HEIGHT, WIDTH, Costs
+from bench.reporting.cost_plot import Costs
 from bench.reporting.gallery import Gallery
 from bench.reporting.pixels import ERROR_GAIN
 from bench.results.run_folder import REPORT
@@ -139,7 +139,6 @@ def _rendered(page: Page) -> str:
         protocols=_stamps(page.protocols or {}),
         listed=LISTED,
         gain=ERROR_GAIN,
-        size=(WIDTH, HEIGHT),
         differs=DIFFERS,
         few=FEW,
     )

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
 from bench.config.schema import Row, TableSpec
@@ -14,7 +13,7 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
-from bench.reporting.cost_plot import HEIGHT, WIDTH, costs_of
+from bench.reporting.cost_plot import costs_of
 from bench.reporting.index import Entry, Index, Judged, index_page
 from bench.reporting.page import LIMIT, Page, command, first_line, report_page, verdict_counts
 from bench.tables.build import Findings, Table, TableDesign, build_table
@@ -248,19 +247,19 @@ def test_items_are_left_out_of_a_page_that_would_be_too_large(monkeypatch: pytes
 # --- costs -----------------------------------------------------------------------------------------------------------
 
 
-def test_plots_keep_their_points_inside_and_numbers_apart() -> None:
+def test_quality_against_cost_has_one_scale_for_each_measure_and_lists_its_values() -> None:
     found = page(6).costs
     assert found is not None
-    assert [plot.cost for plot in found.plots[:3]] == [
-        "parameters [millions]", "TFLOP an image", "decoding [ms an image]",
-    ]  # fmt: skip
-    for plot in found.plots:
-        assert all(plot.left <= point.x <= plot.right <= WIDTH for point in plot.points)
-        assert all(plot.top <= point.y <= plot.bottom <= HEIGHT for point in plot.points)
-        heights = sorted(point.number_y for point in plot.points)  # all points lie at one place
-        assert min(np.diff(heights)) >= 12
-        assert plot.x_ticks
-        assert plot.y_ticks
+    for line in found.plots.lines:
+        assert [plot.x.title for plot in line] == [
+            "parameters [millions]", "TFLOP an image", "decoding [ms an image]",
+        ]  # fmt: skip
+        assert len({plot.title for plot in line}) == len({plot.y for plot in line}) == 1
+    columns = zip(*found.plots.lines, strict=True)
+    assert [len({plot.x for plot in column}) for column in columns] == [1, 1, 1]
+    assert found.metrics == tuple(line[0].title for line in found.plots.lines)
+    assert all(len(line.cells) == 4 + len(found.metrics) for line in found.lines)
+    assert [line.number for line in found.lines] == [str(number) for number in range(1, 7)]
 
 
 def test_unmeasured_costs_are_shown_as_dashes() -> None:
@@ -268,6 +267,7 @@ def test_unmeasured_costs_are_shown_as_dashes() -> None:
     found = costs_of(table(), {"row1": {"seconds_per_image": 0.5}}, sampling=None, steps=None)
     assert found is not None
     assert found.lines[0].cells == ("–", "–", "500", "–")
+    assert found.plots.lines == ()
     assert "is unknown" in found.sampling
 
 
