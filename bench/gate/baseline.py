@@ -29,6 +29,8 @@ DIGITS = 5
 Rounding to 5 digits changes a value by less than the smallest margin, and hides the small differences between machines.
 """
 ERROR_DIGITS = 2
+UNSTATED = Protocol.of({"baseline": "schema version 1, which does not state the sampling"})
+"""Sampling of the latents of a baseline of schema version 1, which does not state it."""
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:
@@ -85,10 +87,15 @@ def _upgraded(found: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(entries, dict):
         return dict(found)
     tables = {
-        name: sealed({"sampling": None, **entry}) if isinstance(entry, dict) else entry
+        name: sealed({"sampling": UNSTATED.hash if entry.get("manifest") else None, **entry})
+        if isinstance(entry, dict)
+        else entry
         for name, entry in entries.items()
     }
-    return {**found, "schema_version": SCHEMA_VERSION, "experiments": tables}
+    protocols = found.get("protocols")
+    if isinstance(protocols, dict):
+        protocols = {**protocols, UNSTATED.hash: UNSTATED.settings}
+    return {**found, "schema_version": SCHEMA_VERSION, "experiments": tables, "protocols": protocols}
 
 
 def _table(name: str, entry: BaselineTable, protocols: Mapping[str, Protocol], place: str) -> Measured:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pandas
@@ -13,7 +13,6 @@ from bench.runtime.text import csv_text
 from bench.tables.grid import Grid, markdown
 
 __all__ = [
-    "CHANGED",
     "as_json",
     "breaks_grid",
     "line_grids",
@@ -25,10 +24,10 @@ __all__ = [
     "summary",
     "to_csv",
     "to_markdown",
+    "undecided",
 ]
 
 SCHEMA_VERSION = 1
-CHANGED = {None: "unknown", True: "yes", False: "no"}
 WORDS = {Verdict.REGRESSION: "regression", Verdict.IMPROVED: "improvement"}
 """Word for each verdict that marks a value."""
 
@@ -78,8 +77,7 @@ def moments_grid(history: History) -> Grid:
             str(moment.number),
             f"{moment.source.date:%Y-%m-%d %H:%M}",
             moment.source.dated_by,
-            "–" if moment.source.commit is None else moment.source.commit.short,
-            CHANGED[moment.source.dirty],
+            _commit(moment),
             "" if moment.source.commit is None else moment.source.commit.subject,
             f"{moment.source.kind} {moment.source.name}",
             str(marks.count((moment.number, Verdict.REGRESSION))),
@@ -87,8 +85,15 @@ def moments_grid(history: History) -> Grid:
         ]
         for moment in history.moments
     ]
-    heads = ["#", "date (UTC)", "dated by", "commit", "uncommitted changes", "subject", "source", "worse", "better"]
-    return Grid(heads, lines, left=7)
+    heads = ["#", "date (UTC)", "dated by", "commit", "subject", "source", "worse", "better"]
+    return Grid(heads, lines, left=6)
+
+
+def _commit(moment: Moment) -> str:
+    commit = moment.source.commit
+    if commit is None:
+        return "–"
+    return f"{commit.short} with uncommitted changes" if moment.source.dirty else commit.short
 
 
 def marks_grid(history: History) -> Grid:
@@ -121,8 +126,17 @@ def _at(moment: Moment) -> str:
 
 
 def line_grids(history: History) -> Iterator[tuple[str, Grid]]:
-    """Yield each experiment with a grid of its lines: the last value, its interval, its margin, and both comparisons."""
-    heads = ["row", "metric", "last value, 95 % interval", "margin", "last step", "verdict", "since the start", "verdict"]
+    """Yield each experiment with a grid of its lines: last value, interval, margin, and both comparisons."""
+    heads = [
+        "row",
+        "metric",
+        "last value, 95 % interval",
+        "margin",
+        "last step",
+        "verdict",
+        "since the start",
+        "verdict",
+    ]
     heads.append("values")
     for experiment in dict.fromkeys(line.experiment for line in history.lines):
         lines = [_line(line, history) for line in history.lines if line.experiment == experiment]
@@ -154,22 +168,32 @@ def _verdict(step: Step | None) -> str:
 
 
 def breaks_grid(history: History) -> Grid:
-    """Return a grid of the places at which lines break, with the reason. Equal reasons of one table have one line."""
-    found: dict[tuple[int, str, str], list[str]] = {}
+    """Return a grid of the places at which lines break, with the reason. Equal reasons of one moment have one line."""
+    found: dict[tuple[int, str], list[str]] = {}
     for line in history.lines:
         for value in line.values:
             if value.broken:
-                found.setdefault((value.moment, line.experiment, value.broken), []).append(f"{line.row} {line.metric}")
+                found.setdefault((value.moment, value.broken), []).append(line.experiment)
     lines = [
-        [_at(history.moments[moment - 1]), experiment, reason, str(len(numbers))]
-        for (moment, experiment, reason), numbers in sorted(found.items(), key=lambda one: one[0][0])
+        [_at(history.moments[moment - 1]), reason, ", ".join(dict.fromkeys(tables)), str(len(tables))]
+        for (moment, reason), tables in sorted(found.items(), key=lambda one: one[0][0])
     ]
-    return Grid(["at", "table", "reason why it is not compared with earlier numbers", "numbers"], lines, left=3)
+    return Grid(["at", "reason why numbers are not compared with earlier ones", "tables", "numbers"], lines, left=3)
 
 
 def skipped_grid(history: History) -> Grid:
     """Return a grid of the files and folders that the history does not contain, with the reasons."""
     return Grid(["skipped", "reason"], [[one.path, one.reason] for one in history.skipped], left=2)
+
+
+def undecided(history: History) -> str:
+    """Return a sentence on the changes of which the gate cannot tell whether they are regressions; empty if none is."""
+    count = sum(
+        value.step is not None and value.step.verdict is Verdict.CANNOT_TELL
+        for line in history.lines
+        for value in line.values
+    )
+    return f"Of {_many(count, 'change')}, the gate cannot tell whether they are regressions." if count else ""
 
 
 def notes_of(history: History) -> list[str]:
@@ -190,7 +214,8 @@ def notes_of(history: History) -> list[str]:
 
 def to_markdown(history: History) -> str:
     """Return the history as one document in GitHub's Markdown."""
-    parts = [markdown(f"History: {summary(history)}", [moments_grid(history)], [])]
+    words = undecided(history)
+    parts = [markdown(f"History: {summary(history)}", [moments_grid(history)], [words] if words else [])]
     for title, grid in (
         ("Regressions and improvements", marks_grid(history)),
         ("Breaks: other items or other protocols", breaks_grid(history)),
@@ -200,7 +225,7 @@ def to_markdown(history: History) -> str:
         if grid.lines:
             parts.append(markdown(title, [grid], []))
     parts.append(markdown("Notes", [], notes_of(history)))
-    return "\n".join(parts)
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def to_csv(history: History) -> str:

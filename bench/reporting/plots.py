@@ -162,6 +162,8 @@ class Point:
     high: float | None = None
     flagged: bool = False
     """Whether the point gets a ring in the colour of a failure, such as a regression. `words` says why."""
+    part: int = 0
+    """Number of the part of the series to which the point belongs. A line joins only points of one part."""
 
 
 @dataclass(frozen=True)
@@ -277,8 +279,9 @@ class Plot:
             look, moved = look_of(number), self._moved(number)
             found = [self._mark(point, look, moved) for point in series.points if self._shows(point)]
             marks += found
-            if series.joined and len(found) > 1:
-                lines.append((_positions((mark.x, mark.y) for mark in found), look))
+            for part in dict.fromkeys(mark.point.part for mark in found if series.joined):
+                joined = [(mark.x, mark.y) for mark in found if mark.point.part == part]
+                lines += [(_positions(joined), look)] if len(joined) > 1 else []
         return Drawing(
             WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM,
             tuple((self._across(tick.value), tick.words) for tick in self.x.ticks),
