@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from bench.gate.decision import Verdict
 from bench.history.lines import History, Line, Moment, Value
 from bench.history.render import (
@@ -9,6 +11,7 @@ from bench.history.render import (
     breaks_grid,
     line_grids,
     marks_grid,
+    marks_of,
     moments_grid,
     notes_of,
     shown,
@@ -45,7 +48,7 @@ def history_page(history: History) -> str:
         breaks=breaks_grid(history),
         skipped=skipped_grid(history),
         notes=notes_of(history),
-        experiments=[(name, name in marked, _plots(history, name), grids[name]) for name in experiments],
+        experiments=[(name, marks_of(history, name), _plots(history, name), grids[name]) for name in experiments],
         opened=marked or set(list(experiments)[:1]),
         gate_notes=[(moment.number, note) for moment in history.moments for note in moment.notes],
     )
@@ -90,10 +93,14 @@ def _plot(line: Line, moments: tuple[Moment, ...], axis: Axis) -> Plot:
 
 
 def _limits(values: list[Value]) -> tuple[tuple[float, float, float], ...]:
-    """Return the margin around the previous value, for each value of the newest segment that was compared."""
+    """Return the margin around the previous value, for each value of the newest segment that was compared.
+
+    The margin of a number that is never negative ends at 0.
+    """
     segment = values[-1].segment
+    least = 0.0 if all(value.value is not None and value.value >= 0 for value in values) else -math.inf
     return tuple(
-        (value.moment - 1.0, value.step.old - value.step.margin, value.step.old + value.step.margin)
+        (value.moment - 1.0, max(value.step.old - value.step.margin, least), value.step.old + value.step.margin)
         for value in values
         if value.segment == segment and value.step is not None
     )

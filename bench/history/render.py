@@ -17,6 +17,7 @@ __all__ = [
     "breaks_grid",
     "line_grids",
     "marks_grid",
+    "marks_of",
     "moments_grid",
     "notes_of",
     "shown",
@@ -103,22 +104,20 @@ def marks_grid(history: History) -> Grid:
         assert value.mark is not None
         step = value.since_start if value.drift is not None else value.step
         assert step is not None
+        since = f"since #{step.against}" if value.drift is None else f"since the start at #{step.against}"
         lines.append(
             [
                 WORDS[value.mark],
-                _at(history.moments[value.moment - 1]),
-                line.experiment,
-                line.row,
-                line.metric,
-                f"since #{step.against}" if value.drift is None else f"since the start at #{step.against}",
+                f"{_at(history.moments[value.moment - 1])}, {since}",
+                f"{line.row}, {line.metric}, {line.experiment}",
                 shown(step.old),
                 shown(value.value),
                 _change(step),
                 shown(step.margin),
             ]
         )
-    heads = ["verdict", "at", "table", "row", "metric", "compared", "old", "new", "change", "margin"]
-    return Grid(heads, lines, left=6)
+    heads = ["verdict", "at", "number", "old", "new", "change, 95 % interval", "margin"]
+    return Grid(heads, lines, left=3)
 
 
 def _at(moment: Moment) -> str:
@@ -194,6 +193,15 @@ def undecided(history: History) -> str:
         for value in line.values
     )
     return f"Of {_many(count, 'change')}, the gate cannot tell whether they are regressions." if count else ""
+
+
+def marks_of(history: History, experiment: str) -> list[tuple[str, str]]:
+    """Return the number of marked values of an experiment as texts with their CSS class, regressions first."""
+    marks = [value.mark for line, value in history.marked() if line.experiment == experiment]
+    kinds = {Verdict.REGRESSION: "bad", Verdict.IMPROVED: "good"}
+    return [
+        (_many(marks.count(verdict), word), kinds[verdict]) for verdict, word in WORDS.items() if verdict in marks
+    ]
 
 
 def notes_of(history: History) -> list[str]:
