@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from bench.metrics.summary import Measurement
 from bench.reporting.plots import Axis, Plot, Plots, Point, Series
-from bench.tables.build import Column, Table
+from bench.tables.build import Metric, Table
 from bench.tables.leaderboard import Cost
 from bench.tables.render import measured_shown
 
-__all__ = ["CostLine", "CostedRow", "Costs", "Quality", "cost_plots", "costs_of"]
+__all__ = ["COSTS", "CostLine", "CostedRow", "Costs", "Quality", "cost_plots", "costs_of"]
 
 COSTS = {
     "parameters": Cost("parameters [millions]", 1e-6),
@@ -29,6 +29,19 @@ class Quality:
     stderr: float | None
     shown: str
     """Text of the value with its standard error."""
+
+    @classmethod
+    def of(cls, found: Measurement | None, style: Metric) -> Quality | None:
+        """Return the value of a measurement; None if it has no value.
+
+        Args:
+            found: measurement; None if the metric was not measured.
+            style: style of the metric.
+        """
+        if found is None or found.value is None:
+            return None
+        stderr = None if found.stderr is None else found.stderr * style.scale
+        return cls(found.value * style.scale, stderr, measured_shown(found, style))
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ def costs_of(
             {
                 column.metric: quality
                 for column in table.columns
-                if (quality := _quality(row.measured.get(column.metric), column)) is not None
+                if (quality := Quality.of(row.measured.get(column.metric), column.format)) is not None
             },
         )
         for number, row in enumerate(rows, 1)
@@ -122,15 +135,6 @@ def costs_of(
             "part of the sum of both times."
         )
     return Costs(lines, tuple(column.title for column in metrics), Plots(plots), words)
-
-
-def _quality(found: Measurement | None, column: Column) -> Quality | None:
-    if found is None or found.value is None:
-        return None
-    scale, stderr = column.format.scale, found.stderr
-    return Quality(
-        found.value * scale, None if stderr is None else stderr * scale, measured_shown(found, column.format)
-    )
 
 
 def _cells(found: Mapping[str, float], sampling: float | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.errors import BadInputError
 from bench.reporting.page import kind_of, template, verdict_counts
+from bench.reporting.plots import Plots
 from bench.results.run_files import read_results
 from bench.results.stamps import RESULTS
 from bench.tables.claims import HARNESS
@@ -76,8 +77,8 @@ class Index:
     """
     grids: Sequence[Grid] = ()
     grid_title: str = ""
-    figure: str | None = None
-    """Content of a figure as a `data:` address; None if the page shows no figure."""
+    figure: Plots | None = None
+    """Plots of quality against cost; None if the page shows no plots."""
     claims: Sequence[Verdict] = ()
     command: str = ""
     judged: Judged | None = None

@@ -22,6 +22,7 @@ from bench.metrics.summary import Measurement
 from bench.reporting.cost_plot import Costs
 from bench.reporting.gallery import Gallery
 from bench.reporting.pixels import ERROR_GAIN
+from bench.reporting.plots import Plots
 from bench.results.run_folder import REPORT
 from bench.runtime.files import write_atomically
 from bench.runtime.text import printable
@@ -60,11 +61,10 @@ KINDS = {HOLDS: "good", FAILS: "bad", INCONCLUSIVE: "open", NOT_TESTED: "none"}
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure that the page shows below its tables."""
+    """Plots that the page shows below its tables."""
 
     title: str
-    uri: str
-    """Content of the picture as a `data:` address, so that the page loads no other file."""
+    plots: Plots
 
 
 @dataclass(frozen=True)

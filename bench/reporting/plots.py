@@ -28,6 +28,8 @@ LEFT, RIGHT, TOP, BOTTOM = 58.0, 322.0, 8.0, 182.0
 """Positions of the axes, and of the ends of the area in which points are drawn."""
 MARGIN = 0.08
 """Empty space at each end of an axis, as a fraction of the range of the values."""
+WIDEST = 1e12
+"""Largest ratio of two values on a logarithmic axis. A value below the lower end is placed at this end."""
 APART = 0.4
 """Smallest empty space at each end of an axis of integers or of names."""
 WIDE = 30
@@ -98,7 +100,9 @@ class Axis:
         if not found:
             raise ValueError(f"axis {title}: expected at least one value that can be shown, found none")
         least, most = min(found), max(found)
-        if log or (log is None and least > 0 and most / least > WIDE):
+        if log:
+            least = max(least, most / WIDEST)
+        if log or (log is None and least > 0 and WIDE < most / least <= WIDEST):
             factor = (most / least) ** MARGIN if most > least else 2.0
             low, high = least / factor, most * factor
             return cls(title, low, high, True, _ticks(low, high, log=True))
@@ -424,20 +428,21 @@ def _placed(words: str, mark: Mark, points: Sequence[_Box], taken: Sequence[_Box
     """Return the rectangle for a label: the one with the least overlap, and among several of them the nearest one."""
     width = LETTER * len(words)
 
-    def cost(box: _Box) -> tuple[float, float, float]:
+    def overlap(box: _Box) -> tuple[float, float]:
         outside = max(0.0, box.right - WIDTH) + max(0.0, LEFT - box.left)
         outside += max(0.0, TOP - 6 - box.top) + max(0.0, box.bottom - BOTTOM)
         covered = sum(box.overlap(other) for other in taken)
-        distance = abs(box.top + LINE_HEIGHT / 2 - mark.y) + (0.5 if box.right < mark.x else 0.0)
-        return round(covered + 100 * outside, 3), round(sum(box.overlap(other) for other in points), 3), distance
+        return round(covered + 100 * outside, 3), round(sum(box.overlap(other) for other in points), 3)
 
     right, left, centred = mark.x + BESIDE, mark.x - BESIDE - width, mark.x - width / 2
-    moves = [sign * STEP * number for number in range(STEPS) for sign in (-1, 1)]
-    places = [(start, moved) for moved in moves for start in (right, left)]
-    places += [(centred, moved) for moved in moves if abs(moved) > LINE_HEIGHT]
-    half = LINE_HEIGHT / 2
-    boxes = [_Box(start, mark.y + moved - half, start + width, mark.y + moved + half) for start, moved in places]
-    return min(boxes, key=cost)
+    half, found = LINE_HEIGHT / 2, []
+    for moved in (sign * STEP * number for number in range(STEPS) for sign in (-1, 1)):
+        for start in (right, left, centred) if abs(moved) > LINE_HEIGHT else (right, left):
+            box = _Box(start, mark.y + moved - half, start + width, mark.y + moved + half)
+            found.append((overlap(box), box))
+            if found[-1][0] == (0, 0):
+                return box
+    return min(found, key=lambda one: one[0])[1]
 
 
 def _label(words: str, mark: Mark, box: _Box) -> Label:
