@@ -199,9 +199,7 @@ def marks_of(history: History, experiment: str) -> list[tuple[str, str]]:
     """Return the number of marked values of an experiment as texts with their CSS class, regressions first."""
     marks = [value.mark for line, value in history.marked() if line.experiment == experiment]
     kinds = {Verdict.REGRESSION: "bad", Verdict.IMPROVED: "good"}
-    return [
-        (_many(marks.count(verdict), word), kinds[verdict]) for verdict, word in WORDS.items() if verdict in marks
-    ]
+    return [(_many(marks.count(verdict), word), kinds[verdict]) for verdict, word in WORDS.items() if verdict in marks]
 
 
 def notes_of(history: History) -> list[str]:

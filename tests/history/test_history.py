@@ -76,7 +76,10 @@ def test_a_planted_regression_is_marked_and_equal_numbers_are_not(
     ]  # fmt: skip
     said = " ".join(capsys.readouterr().out.split())
     assert "4 numbers of 1 table at 5 moments, 1 regression, 0 improvements" in said
-    assert "| regression | #4 2026-01-04, since #3 | mine, lpips, table2_inpaint_imagenet |" in (tmp_path / "history.md").read_text()
+    assert (
+        "| regression | #4 2026-01-04, since #3 | mine, lpips, table2_inpaint_imagenet |"
+        in (tmp_path / "history.md").read_text()
+    )
 
 
 def test_the_history_agrees_with_the_gate(tmp_path: Path) -> None:
