@@ -44,6 +44,8 @@ LINE_HEIGHT, LETTER = 12.0, 6.2
 """Height of a label, and the width of one of its characters."""
 BESIDE = 7.0
 """Distance between the centre of a point and its label."""
+RING = 5.0
+"""Additional distance between a point with a ring and its label."""
 STEP, STEPS = 6.5, 14
 """Distance between the heights at which a label is tried, and the number of them above and below the point."""
 LISTED = 6
@@ -434,7 +436,8 @@ def _placed(words: str, mark: Mark, points: Sequence[_Box], taken: Sequence[_Box
         covered = sum(box.overlap(other) for other in taken)
         return round(covered + 100 * outside, 3), round(sum(box.overlap(other) for other in points), 3)
 
-    right, left, centred = mark.x + BESIDE, mark.x - BESIDE - width, mark.x - width / 2
+    beside = BESIDE + (RING if mark.point.flagged else 0)
+    right, left, centred = mark.x + beside, mark.x - beside - width, mark.x - width / 2
     half, found = LINE_HEIGHT / 2, []
     for moved in (sign * STEP * number for number in range(STEPS) for sign in (-1, 1)):
         for start in (right, left, centred) if abs(moved) > LINE_HEIGHT else (right, left):
