@@ -29,6 +29,7 @@ ALL = "all"
 FAILED = "failed"
 """Column with the reason why a job has no numbers."""
 TIME = "seconds_per_image"
+ERRORS = "± and the bars are one standard error. "
 FEW = 8
 """Columns without a style of their own are shown only if there are at most this many of them."""
 QUALITIES = ("fid", "lpips", "pre_error", "pre_error_released", "clip_score", "inception_score")
@@ -147,7 +148,7 @@ class SweepTable:
         if self.failures:
             names = ["job", *self.swept, FAILED]
             cells = [[_shown(line.get(name)) for name in names] for line in self.failures]
-            heads = ["job", *self.swept, "why there are no numbers"]
+            heads = ["job without numbers", *self.swept, "reason"]
             yield Grid(heads, cells, left=len(names), title="Jobs without numbers")
 
     def _cells(self, line: Line, further: Sequence[str]) -> list[str]:
@@ -187,7 +188,7 @@ class SweepTable:
         note = (
             "A number in a plot is that of the job; points that lie on one another have one common label. "
             f"{'“' + ALL + '” marks a row with the same numbers in all jobs. ' if self.shared else ''}"
-            "± and the bars are one standard error. All plots of one metric or of one cost have the same scale."
+            f"{ERRORS if self._has_errors else ''}All plots of one metric or of one cost have the same scale."
         )
         return Plots(plots, note=note) if plots else None
 
@@ -212,9 +213,13 @@ class SweepTable:
         found = {key: _number(line.get(key)) for key in self.swept if key in self._across}
         return {key: number for key, number in found.items() if number is not None}
 
+    @property
+    def _has_errors(self) -> bool:
+        return any(f"{metric}_stderr" in self.frame for metric in self.metrics)
+
     def notes(self) -> Iterator[str]:
         """Yield the notes below the table, one text for each."""
-        if any(f"{metric}_stderr" in self.frame for metric in self.metrics):
+        if self._has_errors:
             yield "± is one standard error; items of one source count as dependent."
         if self.shared:
             labels = ", ".join(self.shared.values())
