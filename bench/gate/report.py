@@ -209,7 +209,8 @@ def _grids(outcome: Outcome, verdicts: tuple[Verdict, ...] = SHOWN) -> Iterator[
     for experiment in dict.fromkeys(found.experiment for found in outcome.comparisons):
         lines = [_line(found) for found in shown if found.experiment == experiment]
         if lines:
-            yield experiment, Grid(HEADS, lines, left=3)
+            title = f"{experiment}: {', '.join(verdicts)}"
+            yield experiment, Grid(HEADS, lines, left=3, title=title)
 
 
 def _line(found: Comparison) -> list[str]:

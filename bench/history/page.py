@@ -71,7 +71,7 @@ def _plots(history: History, experiment: str) -> Plots:
         tuple(
             tuple(_plot(line, history.moments, axis) for line in drawn if line.metric == metric) for metric in metrics
         ),
-        _listed(lines, history.moments),
+        _listed(experiment, lines, history.moments),
         NOTE,
     )
 
@@ -132,14 +132,14 @@ def _point(value: Value, moment: Moment) -> Point:
     )
 
 
-def _listed(lines: list[Line], moments: tuple[Moment, ...]) -> Grid:
+def _listed(experiment: str, lines: list[Line], moments: tuple[Moment, ...]) -> Grid:
     heads = ["row", "metric", *(f"#{moment.number} {moment.label}" for moment in moments)]
     rows = []
     for line in lines:
         values = {value.moment: value for value in line.values}
         cells = [values.get(moment.number) for moment in moments]
         rows.append([line.row, line.metric, *("–" if cell is None else _cell(cell) for cell in cells)])
-    return Grid(heads, rows, left=2)
+    return Grid(heads, rows, left=2, title=f"{experiment}: all values")
 
 
 def _cell(value: Value) -> str:

@@ -139,7 +139,7 @@ def line_grids(history: History) -> Iterator[tuple[str, Grid]]:
     heads.append("values")
     for experiment in dict.fromkeys(line.experiment for line in history.lines):
         lines = [_line(line, history) for line in history.lines if line.experiment == experiment]
-        yield experiment, Grid(heads, lines, left=2)
+        yield experiment, Grid(heads, lines, left=2, title=f"{experiment}: last values")
 
 
 def _line(line: Line, history: History) -> list[str]:
