@@ -7,7 +7,7 @@ whose type does not allow None.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import NoneType
 from typing import Any, Self, get_args, get_type_hints
 
@@ -28,6 +28,7 @@ from bench.config.schema import (
     VaeSpec,
 )
 from bench.errors import BadInputError
+from bench.runtime.clock import utc_now
 
 __all__ = [
     "ArchitectureConfig",
@@ -61,6 +62,8 @@ class RunConfig:
     paths: Paths
     resolved: dict[str, Any]
     """The whole composed configuration as plain data, with the keys of all experiments."""
+    started: str = field(default_factory=utc_now, compare=False)
+    """Time at which the run began, as `bench.runtime.clock.utc_now` returns it. No key of the configuration sets it."""
 
     @classmethod
     def of(cls, composed: ComposedConfig, resolved: dict[str, Any]) -> Self:
@@ -92,7 +95,7 @@ class RunConfig:
 
     @classmethod
     def _keys(cls) -> list[str]:
-        return [field.name for field in fields(cls) if field.name != "resolved"]
+        return [one.name for one in fields(cls) if one.name not in ("resolved", "started")]
 
 
 @dataclass(kw_only=True)

@@ -25,6 +25,7 @@ from bench.errors import BadInputError, naming_extras
 from bench.evaluation.scoring import metric_protocols
 from bench.metrics.summary import Summary
 from bench.results.write import records_of
+from bench.runtime.clock import utc_now
 from bench.runtime.device import choose_device
 from bench.runtime.quiet import quiet as quietly
 
@@ -76,7 +77,7 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         BadInputError: pictures are missing, are broken, have a wrong type or belong to no true picture; or an argument
             is wrong.
     """
-    started = time.monotonic()
+    began, started = utc_now(), time.monotonic()
     editors = dict(edited) if isinstance(edited, Mapping) else {ONE: edited}
     _check_arguments(editors, reference, batch_size, device)
     pairs = pair(truth, editors, mask, exemplars=exemplars, prompts=prompts)
@@ -97,6 +98,7 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         _manifest(pairs, measured.pictures),
         metric_protocols(summary, loaded.protocols),
         loaded.weights,
+        began,
         str(chosen),
         torch.get_num_threads(),
         seconds,

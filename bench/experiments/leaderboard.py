@@ -41,6 +41,7 @@ from bench.results.out_folder import open_out, writing_into
 from bench.results.run_folder import REPORT, RUN, Results
 from bench.results.stamps import RESULTS, read_stamps, unlike
 from bench.results.write import run_facts, write_run
+from bench.runtime.clock import utc_now
 from bench.runtime.files import read_if_there, write_atomically, write_json
 from bench.runtime.text import csv_text, one_line
 from bench.sweeps.jobs import JOB, Job, run_job
@@ -203,6 +204,7 @@ class Leaderboard:
             "rows": chosen,
             "table": table,
             "training": None,
+            "started": utc_now(),
             "resolved": {
                 **config.resolved,
                 "generator": generator,

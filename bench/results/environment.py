@@ -11,6 +11,8 @@ from typing import Any
 
 __all__ = ["environment", "versions"]
 
+CPUINFO = Path("/proc/cpuinfo")
+"""File in which Linux describes its processors."""
 PACKAGES = (
     "asymbench",
     "torch",
@@ -41,6 +43,7 @@ def environment() -> dict[str, Any]:
         "versions": versions(),
         "hardware": {
             "machine": platform.machine(),
+            **_cpu(),
             "processors": os.cpu_count(),
             "system": platform.system(),
             **_gpu(),
@@ -58,6 +61,17 @@ def versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             found[package] = None
     return found
+
+
+def _cpu() -> dict[str, str]:
+    """Return the name of the processor under the key `cpu`; nothing if it is not known."""
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    name = " ".join((names[0] if names else platform.processor()).split())
+    return {"cpu": name} if name and name != platform.machine() else {}
 
 
 def _gpu() -> dict[str, str]:

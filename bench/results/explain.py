@@ -103,13 +103,19 @@ def _explained(run: Path, results: Plain, facts: Plain, row: str, column: str) -
             "seed": facts["seed"],
             "commit": facts["source"]["commit"],
             "dirty": facts["source"]["dirty"],
-            "started": stamp[0] if (stamp := STAMP.search(run.resolve().name)) else None,
+            "started": facts.get("started") or _from_name(run),
             "device": facts["device"],
             "threads": facts["threads"],
             "hardware": facts["hardware"],
             "versions": facts["versions"],
         },
     }
+
+
+def _from_name(run: Path) -> str | None:
+    """Return the time in the name of a run's folder, for runs of older versions, whose `run.json` does not have it."""
+    stamp = STAMP.search(run.resolve().name)
+    return stamp[0] if stamp else None
 
 
 def _json(path: Path, what: str) -> Plain:
@@ -311,7 +317,7 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
     }[made["dirty"]]
     yield "commit", f"{made['commit'] or 'unknown'} ({changed})"
     yield "run", f"profile {made['profile']}, seed {made['seed']}, {made['device']}, {made['threads']} threads"
-    yield "started", made["started"] or "unknown: the folder's name has no time"
+    yield "started", made["started"] or f"unknown: {RUN} has no key started, and the folder's name has no time"
     yield "machine", ", ".join(f"{key} {text}" for key, text in made["hardware"].items())
     yield "versions", ", ".join(f"{key} {text}" for key, text in made["versions"].items() if text)
     yield "command", made["command"]

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict, TypeIs
 from bench.errors import BadInputError
 from bench.metrics.ranges import out_of_range
 from bench.results.run_folder import SCHEMA_VERSION
+from bench.runtime.clock import is_moment
 from bench.runtime.strict_json import checked, read_json
 from bench.store import content_key, file_sha256
 
@@ -66,7 +67,14 @@ def _rising(found: list[float]) -> list[float]:
     return found
 
 
+def _moment(found: str) -> str:
+    if not is_moment(found):
+        raise ValueError("a date and a time by ISO 8601 with an offset, such as 2026-01-31T12:00:00+00:00")
+    return found
+
+
 Interval = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+Moment = Annotated[str, AfterValidator(_moment)]
 
 
 # --- results.json
@@ -237,6 +245,8 @@ class TableRun(TypedDict):
     experiment: str
     status: str
     profile: str
+    started: NotRequired[Moment]
+    """Time at which the run began. Runs of older versions do not have it."""
     seed: int
     manifest: str | None
     """SHA-256 of the manifest; None for a table of layers, which has no items."""
@@ -254,6 +264,7 @@ class CollectionRun(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     status: str
+    started: NotRequired[Moment]
     experiments: dict[str, int]
     """Exit status of each experiment, by the experiment's name; 0 means success."""
 

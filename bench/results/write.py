@@ -243,6 +243,7 @@ def run_facts(
     content = {
         "experiment": config.name,
         "profile": config.profile.name,
+        "started": config.started,
         "overrides": list(overrides),
         "config": resolved,
         "device": device,

@@ -21,6 +21,7 @@ from bench.edits.scores import Scores
 from bench.errors import BadInputError
 from bench.gate.command import main as compare
 from bench.results.explain import main as explain
+from bench.runtime.clock import is_moment
 from tests.helpers.photographs import Photograph, photograph, write
 
 pytestmark = pytest.mark.blackbox
@@ -119,6 +120,7 @@ def test_an_editor_with_another_size_has_no_value_but_a_reason(tmp_path: Path) -
     assert (against["reason"] != "").all()
     only = bench.score(truth, [one[:48] for one in truth], quiet=True)
     assert (only.save(tmp_path / "only") / "report.html").exists()
+    assert is_moment(json.loads((tmp_path / "only" / "run.json").read_text())["started"])
     assert only.table.to_numpy().tolist()
     assert set(only.numbers["reason"]) != {""}
 
@@ -204,6 +206,7 @@ def test_the_command_prints_and_writes_what_a_run_writes(
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.index("all known pixels equal the truth exactly") < page.index('id="table"')
     assert "python -m bench.score --truth" in page
+    assert set(re.findall('href="([^"]*)" download', page)) == names - {"report.html", ".started.json"}
     assert len(pandas.read_parquet(out / "records.parquet")) == 24
 
 

@@ -126,6 +126,8 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no run.json": (lambda run: (run / "run.json").unlink(), "run.json: expected this file, which every"),
     "no results": (lambda run: (run / "results.json").unlink(), "results.json: expected this file, which every"),
     "not complete": (lambda run: change_json(run / "run.json", status="on"), "expected the status complete, found on"),
+    "no time": (lambda run: change_json(run / "run.json", started="noon"), "started: expected a date and a time"),
+    "no offset": (lambda run: change_json(run / "run.json", started="2026-01-02T03:04:05"), "by ISO 8601 with an off"),
     "half a file": (lambda run: (run / "results.json").write_text("{"), "results.json: expected JSON"),
     "a list": (lambda run: (run / "run.json").write_text("[]"), "run.json: expected a JSON object, found a list"),
     "another version": (lambda run: change_json(run / "results.json", schema_version=99), "schema_version 1, found 99"),

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,27 @@ def test_lines_and_json_agree(copy: Path, capsys: pytest.CaptureFixture[str]) ->
         assert word in lines
     for sha in found["weights"]["row"].values():
         assert sha in lines
+
+
+def test_the_start_of_a_run_is_recorded_in_utc(small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = read("run.json", small_run)
+    began = datetime.fromisoformat(run["started"])
+    ended = datetime.fromtimestamp((small_run / "run.json").stat().st_mtime, UTC)
+    assert began.utcoffset() == timedelta(0)
+    assert sum(run["seconds"].values()) - 1 < (ended - began).total_seconds() < 3600
+    assert main([str(small_run), "large_mask", "lpips"]) == 0
+    assert f"started                {run['started']}\n" in capsys.readouterr().out
+
+
+def test_the_recorded_start_precedes_the_time_in_the_folders_name(copy: Path) -> None:
+    started = "2026-01-02T08:09:10+00:00"
+    (copy / "run.json").write_text(json.dumps(sealed({**read("run.json", copy), "started": started})))
+    assert explain(copy, "large_mask", "fid")["made_by"]["started"] == started
+
+
+def test_a_run_without_any_start_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(TABLE), "large_mask", "fid"]) == 0
+    assert "unknown: run.json has no key started, and the folder's name has no time" in capsys.readouterr().out
 
 
 def test_a_missing_number_is_explained_with_its_reason(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
