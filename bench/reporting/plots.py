@@ -44,6 +44,8 @@ LINE_HEIGHT, LETTER = 12.0, 6.2
 """Height of a label, and the width of one of its characters."""
 BESIDE = 7.0
 """Distance between the centre of a point and its label."""
+RING = 5.0
+"""Additional distance between a point with a ring and its label."""
 STEP, STEPS = 6.5, 14
 """Distance between the heights at which a label is tried, and the number of them above and below the point."""
 LISTED = 6
@@ -166,6 +168,8 @@ class Point:
     high: float | None = None
     flagged: bool = False
     """Whether the point gets a ring in the colour of a failure, such as a regression. `words` says why."""
+    part: int = 0
+    """Number of the part of the series to which the point belongs. A line joins only points of one part."""
 
 
 @dataclass(frozen=True)
@@ -281,8 +285,9 @@ class Plot:
             look, moved = look_of(number), self._moved(number)
             found = [self._mark(point, look, moved) for point in series.points if self._shows(point)]
             marks += found
-            if series.joined and len(found) > 1:
-                lines.append((_positions((mark.x, mark.y) for mark in found), look))
+            for part in dict.fromkeys(mark.point.part for mark in found if series.joined):
+                joined = [(mark.x, mark.y) for mark in found if mark.point.part == part]
+                lines += [(_positions(joined), look)] if len(joined) > 1 else []
         return Drawing(
             WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM,
             tuple((self._across(tick.value), tick.words) for tick in self.x.ticks),
@@ -431,7 +436,8 @@ def _placed(words: str, mark: Mark, points: Sequence[_Box], taken: Sequence[_Box
         covered = sum(box.overlap(other) for other in taken)
         return round(covered + 100 * outside, 3), round(sum(box.overlap(other) for other in points), 3)
 
-    right, left, centred = mark.x + BESIDE, mark.x - BESIDE - width, mark.x - width / 2
+    beside = BESIDE + (RING if mark.point.flagged else 0)
+    right, left, centred = mark.x + beside, mark.x - beside - width, mark.x - width / 2
     half, found = LINE_HEIGHT / 2, []
     for moved in (sign * STEP * number for number in range(STEPS) for sign in (-1, 1)):
         for start in (right, left, centred) if abs(moved) > LINE_HEIGHT else (right, left):

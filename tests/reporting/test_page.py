@@ -15,7 +15,7 @@ from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.reporting.cost_plot import costs_of
-from bench.reporting.index import Entry, Index, headline, index_page
+from bench.reporting.index import Entry, Index, Judged, index_page
 from bench.reporting.page import (
     LIMIT,
     Page,
@@ -29,6 +29,7 @@ from bench.reporting.page import (
 from bench.tables.build import Findings, Table, TableDesign, build_table
 from bench.tables.definitions import definition_of
 from bench.tables.grid import Grid
+from bench.tables.headlines import Headline
 from bench.tables.render import further_grids
 from bench.tables.verdicts import Verdict
 from tests.reporting.explored import FILES, LABELS, explored_page
@@ -438,7 +439,8 @@ def test_unmeasured_costs_are_shown_as_dashes() -> None:
 
 
 def test_the_index_links_to_reports_and_shows_how_each_ended() -> None:
-    numbers, counts = headline(table(label="Mine")), verdict_counts(["holds"] * 2)
+    numbers = (Headline("Pre_error", "Mine", "÷ 84 [74, 96]", "better", "Theirs"), f"a sentence {EVIL}")
+    counts = verdict_counts(["holds"] * 2)
     entries = [
         Entry("one", "done", False, link="one/report.html", headline=numbers, counts=counts, seconds=1.5),
         Entry("two", EVIL, True, about="The second"),
@@ -448,17 +450,26 @@ def test_the_index_links_to_reports_and_shows_how_each_ended() -> None:
     assert [name for name in reader.loaded if not name.startswith("data:")] == ["one/report.html"]
     for words in ("2 holds", "1.5 s", EVIL, "The second", "two", "compare these numbers only with each other"):
         assert words in reader.text
+    for words in ("Pre_error ÷ 84 [74, 96]", "better", "Mine compared with Theirs", f"a sentence {EVIL}"):
+        assert words in reader.text
+    assert "Each line compares the best row of a column with the table's reference row." in reader.text
     assert "<script>alert" not in html
 
 
-def test_a_headline_shows_the_reference_and_the_best_of_the_papers_rows() -> None:
-    whole = table(label="Mine")
-    assert headline(whole) == ()  # only the reference row is in the paper
-    rows = tuple(replace(row, in_paper=True) for row in whole.rows)
-    same = replace(rows[1].measured["lpips"], p_holm=0.3)
-    alike = replace(rows[1], measured={**rows[1].measured, "lpips": same})
-    assert "does not differ significantly: " in headline(replace(whole, rows=(rows[0], alike)))[0]
-    assert headline(replace(whole, rows=rows)) == (
-        "LPIPS (small features): StableDiffusion 0.5000; Mine 1 0.2500, differs: -0.2500 [-0.3500, -0.1500]",
-        "Pre_error [1e-5]: Mine 1 2,000.00",
-    )
+def test_the_index_shows_the_failed_numbers_of_the_gate_and_folds_the_others() -> None:
+    grid = Grid(["verdict", "row"], [["regression", f"worse {EVIL}"]], left=2)
+    passed = Grid(["verdict", "row"], [["pass", "alike"]], left=2)
+    found = Judged(
+        "regression", "bad", "regression: 1 worse", "new is compared with old", [("table2", grid)], ["half the items"],
+        [("table3", passed)], ["a note"], ["gate.md"],
+    )  # fmt: skip
+    html = index_page(Index("All", "1 experiment", [Entry("one", "done", False)], judged=found))
+    reader = Reader(html)
+    for words in ("Gate:", "regression: 1 worse", "new is compared with old", "table2", "half the items", "gate.md"):
+        assert words in reader.text
+    assert "<script>alert" not in html
+    before, folded, after = html.partition("<details>")
+    assert "worse &lt;script" in before
+    assert "table3" in after
+    assert "gate-title" not in index_page(Index("All", "1 experiment", [Entry("one", "done", False)]))
+    assert folded
