@@ -159,7 +159,7 @@ def template(name: str) -> jinja2.Template:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=_finished,
     )  # fmt: skip
-    script = _inlined(loader, environment, SCRIPTS, "\"use strict\";\n(() => {{\n{}}})();\n")
+    script = _inlined(loader, environment, SCRIPTS, '"use strict";\n(() => {{\n{}}})();\n')
     style = _inlined(loader, environment, STYLES)
     environment.globals |= {"script": script, "style": style, "script_hash": _csp_hash(script)}
     environment.filters["json"] = lambda value: json.dumps(value, indent=1, ensure_ascii=False)

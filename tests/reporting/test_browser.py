@@ -1,86 +1,18 @@
 """Tests of the report in a real browser: gallery, zoom, phone, dark and light mode, and offline use.
 
-Needs Chromium, as Debian's package installs it, or where CHROMIUM says; without one the test fails.
+`tests.helpers.browser` starts the browser; `conftest.py` makes the report.
 """
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-import bench
-from tests.experiments.test_table import few
+from tests.helpers.browser import DESKTOP, LUMINANCE, PHONE, SCREENSHOTS, View
+from tests.reporting.conftest import ROWS
 
 pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
-
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-ROWS = ["stablediffusion", "base_mask", "large_mask", "paste_back"]
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""Folder for a picture of each view, for inspection."""
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a small run."""
-    folder = tmp_path_factory.mktemp("report")
-    bench.run(few(folder / "store", folder / "out", "stage=report", "profile.fid_minimum=4", rows=ROWS))
-    return folder / "out"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "no Chromium: install it (Debian: apt-get install chromium), or say where it is in CHROMIUM"
-    with sync_playwright() as player:
-        started = player.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
-
-
-class View:
-    """Hold an open page and the errors on it."""
-
-    def __init__(self, browser: Browser, path: Path, size: dict[str, int], scheme: str, *, touch: bool) -> None:
-        self.context = browser.new_context(
-            viewport=size,  # type: ignore[arg-type]
-            color_scheme=scheme,  # type: ignore[arg-type]
-            has_touch=touch,
-            is_mobile=touch,
-            offline=True,
-        )
-        self.page: Page = self.context.new_page()
-        self.wrong: list[str] = []
-        self.page.on("console", lambda message: self.wrong.append(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on(
-            "request",
-            lambda request: (
-                self.wrong.append(request.url) if "file:" not in request.url and "data:" not in request.url else None
-            ),
-        )
-        self.page.goto(path.as_uri())
-
-
-@pytest.fixture
-def view(browser: Browser, out: Path, request: pytest.FixtureRequest) -> Iterator[View]:
-    size, scheme, touch = getattr(request, "param", (DESKTOP, "light", False))
-    opened = View(browser, out / "report.html", size, scheme, touch=touch)
-    yield opened
-    opened.context.close()
-    assert opened.wrong == []
-
 
 Place = tuple[float, float, float]
 """Zoom, and where a picture's upper left corner lies, in sides of its frame."""
@@ -255,12 +187,6 @@ def test_two_fingers_zoom_and_one_finger_moves(view: View) -> None:
     touch("touchEnd")
     assert places(page)[0] != before
     assert zoom(page) == pytest.approx(3, rel=0.05)
-
-
-LUMINANCE = """() => {
-    const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number);
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-}"""
 
 
 @pytest.mark.parametrize(
