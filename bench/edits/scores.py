@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from bench.results.influences import INFLUENCES, write_influences
 from bench.results.out_folder import check_folder, claim, writable_folder
 from bench.results.run_files import MANIFEST
 from bench.results.run_folder import REPORT, RUN
+from bench.results.stamps import RESULTS
 from bench.results.write import Measured, write_records, write_results, write_run, write_table
 from bench.runtime.files import write_atomically, write_json
 from bench.runtime.text import one_line
@@ -142,7 +143,7 @@ class Scores:
         content = {"experiment": EXPERIMENT, "config": config}
         check_folder(str(folder), content, overwrite=overwrite, allowing=OVERWRITE)
         facts = self._facts(manifest)
-        page = report_page(self._page(facts))  # before anything is replaced
+        page = report_page(replace(self._page(facts), files=self._files()))  # before anything is replaced
         out = writable_folder(str(folder), "out")
         for name in (RUN, REPORT, INFLUENCES):
             (out / name).unlink(missing_ok=True)
@@ -164,6 +165,12 @@ class Scores:
         write_run(out, facts)
         return out
 
+    def _files(self) -> list[str]:
+        """Return the names of all files that the method `save` writes, except those that no page offers."""
+        tables = {"table": renderings(self._typed), MAIN_TABLE: main_renderings(self._typed, Tex())}
+        names = [f"{name}.{suffix}" for name, texts in tables.items() for suffix in texts]
+        return [*names, "records.parquet", *([INFLUENCES] if self._summary.scored.rows else []), RESULTS, MANIFEST, RUN]
+
     def _facts(self, manifest: str) -> dict[str, Any]:
         """Return the content of `run.json`, with the keys that the other commands read."""
         made = self.provenance
@@ -183,6 +190,7 @@ class Scores:
             "custom": [],
             "lineage": {},
             "manifest": manifest,
+            "items": len(made.manifest["items"]),
             "checks": [{"kind": check.kind, "editor": check.editor, "text": check.text} for check in self.checks],
             "device": made.device,
             "threads": made.threads,

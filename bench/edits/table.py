@@ -77,6 +77,7 @@ def score_table(
         beside=tuple(metric for metric in dict.fromkeys((*BESIDE, *further, *without)) if metric in there),
         best=best,
         styles=styles,
+        pairs=tuple(comparisons.pairs(columns)),
     )
     return replace(table, notes=(*(check.text for check in checks), *table.notes, *few_sources_note(table)))
 

@@ -323,6 +323,7 @@ class RunReport:
                 "unet_weights": setup.facts["generator"]["unet_weights"] or None,
                 "lineage": {name: lineage for name, lineage in lineages.items() if lineage},
                 "manifest": items.hash,
+                "items": len(items),
                 "dropped": items.manifest["dropped"],
                 "broken": items.manifest["broken"],
                 "left_out": items.manifest["left_out"],

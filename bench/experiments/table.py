@@ -182,6 +182,7 @@ class TableExperiment:
                 claims=[*verdicts, *judge_printed(setup.spec.number)],
                 effects={metric: effects_of(summary, metric, run.seeds) for metric in setup.spec.columns},
                 best=best,
+                pairs=run.comparisons.pairs(setup.spec.columns),
             ),
         )
         return replace(table, notes=(*table.notes, *few_sources_note(table)))

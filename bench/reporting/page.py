@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,23 +19,25 @@ from markupsafe import Markup
 from bench.config.overrides import command
 from bench.config.schema import REHEARSAL
 from bench.metrics.protocol import Protocol
-from bench.metrics.summary import Measurement
 from bench.reporting.cost_plot import HEIGHT, WIDTH, Costs
+from bench.reporting.downloads import download_groups, files_of_run
 from bench.reporting.gallery import Gallery
+from bench.reporting.meanings import Meanings
+from bench.reporting.page_table import PageTable, page_table
 from bench.reporting.pixels import ERROR_GAIN
 from bench.results.run_folder import REPORT
 from bench.runtime.files import write_atomically
 from bench.runtime.text import printable
-from bench.tables.build import NATIVE, PUBLISHED, Column, Table, TableRow
+from bench.tables.build import METRICS, Table
 from bench.tables.claims import HARNESS
 from bench.tables.grid import Grid
-from bench.tables.render import CITED, DIFFERS, FEW, OURS, ratio_shown
-from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_JUDGED, NOT_TESTED, PAPER, Verdict, p_shown
+from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_JUDGED, NOT_TESTED, PAPER, Verdict
 
 __all__ = [
     "LIMIT",
     "Page",
     "PageFigure",
+    "duration_shown",
     "first_line",
     "kind_of",
     "report_page",
@@ -43,7 +46,7 @@ __all__ = [
     "write_report",
 ]
 
-SCRIPTS = ("page.js", "view.js", "table.js", "gallery.js")
+SCRIPTS = ("page.js", "view.js", "tips.js", "table.js", "gallery.js")
 """Files whose content is the script of every page. They share one scope."""
 STYLES = ("page.css", "table.css", "gallery.css", "plots.css")
 """Files whose content is the style sheet of every page."""
@@ -91,20 +94,8 @@ class Page:
     figure: PageFigure | None = None
     checks: Sequence[str] = ()
     """Findings about the pictures that a reader must know before the numbers, one sentence each."""
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """The texts that the page shows for one measured number: value, standard error, interval, ratio and details."""
-
-    value: str
-    error: str = ""
-    differs: bool = False
-    few: bool = False
-    """Whether few effective sources decide the number, so that its interval is too short."""
-    interval: str = ""
-    detail: tuple[str, ...] = ()
-    ratio: str = ""
+    files: Sequence[str] = ()
+    """Paths of the run's files that the page offers for download, relative to the page."""
 
 
 def report_page(page: Page) -> str:
@@ -123,7 +114,7 @@ def report_page(page: Page) -> str:
 
 
 def _rendered(page: Page) -> str:
-    facts = page.facts
+    facts, table = page.facts, None if page.table is None else page_table(page.table, page.gallery)
     return template("report.html").render(
         page=page,
         facts=facts,
@@ -132,16 +123,15 @@ def _rendered(page: Page) -> str:
         claims=[claim for claim in page.claims if claim.by != HARNESS],
         checks=[claim for claim in page.claims if claim.by == HARNESS],
         kind_of=kind_of,
-        columns=page.table.shown if page.table else (),
-        rows=[] if page.table is None else _lines(page.table),
-        ratio=bool(page.table and page.table.reference),
+        table=table,
+        meanings=_meanings(page, table),
+        overview=_overview(page),
+        downloads=download_groups(page.files),
         stages=_stages(facts.get("seconds") or {}),
         protocols=_stamps(page.protocols or {}),
         listed=LISTED,
         gain=ERROR_GAIN,
         size=(WIDTH, HEIGHT),
-        differs=DIFFERS,
-        few=FEW,
     )
 
 
@@ -222,52 +212,46 @@ def verdict_counts(verdicts: Any) -> list[tuple[str, int, str]]:
     return [(verdict, count, kind_of(verdict)) for verdict, count in Counter(verdicts).most_common()]
 
 
-def _lines(table: Table) -> list[tuple[TableRow, str, list[_Cell]]]:
-    """Return each row of the main table, a text with the row's footnote sign and origin, and the row's cells."""
-    return [
-        (row, _marks(table, row), [_cell(table, row, column) for column in table.shown])
-        for row in table.rows
-        if not row.beside
-    ]
+def _meanings(page: Page, table: PageTable | None) -> Meanings:
+    """Return the meanings of everything that the page shows."""
+    heads = [head for grid in page.grids for head in grid.heads]
+    metrics = [head.metric for head in table.heads if head.metric] if table else []
+    gallery = [metric.name for metric in page.gallery.metrics] if page.gallery else []
+    costs = ["parameters", "TFLOP"] if page.costs else []
+    return Meanings.of([*heads, *costs], [*metrics, *gallery], page.table.styles if page.table else METRICS)
 
 
-def _marks(table: Table, row: TableRow) -> str:
-    origin = "" if row.origin in (NATIVE, PUBLISHED) else row.origin
-    return " ".join(part for part in (CITED if row.cited else OURS if table.is_foreign(row) else "", origin) if part)
+def _overview(page: Page) -> list[tuple[str, str]]:
+    """Return the most important facts of the run, each with its name: time, machine, profile and number of items."""
+    facts, found = page.facts, []
+    if facts.get("started"):
+        began = datetime.fromisoformat(facts["started"]).astimezone(UTC)
+        found.append(("began", f"{began:%Y-%m-%d %H:%M} UTC"))
+    if facts.get("seconds"):
+        found.append(("took", duration_shown(sum(facts["seconds"].values()))))
+    hardware = facts["hardware"]
+    machine = [str(hardware[key]) for key in ("gpu", "cpu", "machine", "system") if hardware.get(key)]
+    found.append(("machine", ", ".join([facts["device"], *machine])))
+    if facts.get("profile"):
+        found.append(("profile", facts["profile"]))
+    if facts.get("items") is not None:
+        found.append(("items", f"{facts['items']:,}"))
+    return found
 
 
-def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
-    found = row.measured.get(column.metric)
-    if found is None:
-        return _Cell("–", detail=("not measured here",))
-    if found.value is None:
-        return _Cell("–", detail=(found.reason or "",))
+def duration_shown(seconds: float) -> str:
+    """Return a duration as text in the largest two units that it fills, such as `1 h 5 min`.
 
-    def shown(value: float, sign: str = "") -> str:
-        return f"{value * column.format.scale:{sign},.{column.format.decimals}f}".replace("-", "\N{MINUS SIGN}")
-
-    detail = [f"{found.n} items of {found.sources} sources"]
-    if found.effective_sources is not None:
-        detail[0] += f", {found.effective_sources:.3g} effective sources"
-    if found.interval_too_short:
-        detail.append("few sources decide this number, so its interval is too short")
-    if found.difference is not None and found.p_holm is not None:
-        low, high = (shown(bound, "+") for bound in found.difference.ci95)
-        moved = shown(found.difference.value, "+")
-        detail.append(f"minus {table.reference}: {moved} [{low}, {high}] (unadjusted), {p_shown(found.p_holm)} (Holm)")
-    return _Cell(
-        shown(found.value),
-        "" if found.stderr is None else shown(found.stderr),
-        found.differs,
-        found.interval_too_short,
-        _interval(found, shown),
-        tuple(detail),
-        ratio_shown(found) if column.format.ratio and found.ratio is not None else "",
-    )
-
-
-def _interval(found: Measurement, shown: Any) -> str:
-    return "" if found.ci95 is None else f"{shown(found.ci95[0])} to {shown(found.ci95[1])}"
+    Args:
+        seconds: duration in seconds.
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _stages(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
@@ -285,10 +269,10 @@ def _stamps(protocols: Mapping[str, Protocol]) -> list[tuple[str, str, Mapping[s
 
 
 def write_report(out: Path, page: Page) -> None:
-    """Write a report as the file `report.html`.
+    """Write a report as the file `report.html`. The page offers the files that are in the folder for download.
 
     Args:
         out: folder of the run.
         page: content of the report.
     """
-    write_atomically(out / REPORT, report_page(page))
+    write_atomically(out / REPORT, report_page(replace(page, files=files_of_run(out))))

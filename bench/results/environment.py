@@ -41,6 +41,7 @@ def environment() -> dict[str, Any]:
         "versions": versions(),
         "hardware": {
             "machine": platform.machine(),
+            **_cpu(),
             "processors": os.cpu_count(),
             "system": platform.system(),
             **_gpu(),
@@ -58,6 +59,17 @@ def versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             found[package] = None
     return found
+
+
+def _cpu() -> dict[str, str]:
+    """Return the name of the processor under the key `cpu`; nothing if it is not known."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    name = " ".join((names[0] if names else platform.processor()).split())
+    return {"cpu": name} if name and name != platform.machine() else {}
 
 
 def _gpu() -> dict[str, str]:

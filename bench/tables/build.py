@@ -10,7 +10,7 @@ from bench.config.schema import FIGURES, Row, TableSpec
 from bench.errors import BadInputError
 from bench.metrics.names import HOLE_ONLY, MetricName
 from bench.metrics.summary import Measurement
-from bench.tables.comparisons import Comparisons, TableRows
+from bench.tables.comparisons import Comparisons, PairDifference, TableRows
 from bench.tables.effects import Effect
 from bench.tables.headline import TRUNCATED, Reading
 from bench.tables.printed import printed_as, published
@@ -237,6 +237,8 @@ class Table:
     """Explanation of the paper's printed numbers, by metric. Metrics that need no explanation are left out."""
     custom: tuple[str, ...] = ()
     """Overrides that change the paper's table."""
+    pairs: tuple[PairDifference, ...] = ()
+    """Differences between each two measured rows of the main table, by each metric of `columns`."""
 
     @property
     def caption(self) -> str:
@@ -349,6 +351,8 @@ class Findings:
     """Effects of the branch, the size and the training of a decoder, by the metric on which they were measured."""
     best: Mapping[str, str] = field(default_factory=dict)
     """For the name of a metric, the key of the row that is significantly better than all others; see `best_rows`."""
+    pairs: Sequence[PairDifference] = ()
+    """Differences between each two measured rows of the main table."""
 
 
 def build_table(
@@ -417,6 +421,7 @@ def build_table(
         readings,
         {metric: words.words() for metric, words in explained.items()},
         design.custom,
+        tuple(found.pairs),
     )
 
 

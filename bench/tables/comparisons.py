@@ -18,14 +18,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 
 from bench.metrics.summary import Measurement, Summary
 from bench.metrics.uncertainty import LEVEL, Difference, holm
 from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import HARNESS, Claim, Comparison
 
-__all__ = ["Comparisons", "TableRows"]
+__all__ = ["Comparisons", "PairDifference", "TableRows"]
 
+MOST_PAIRED = 24
+"""Largest number of rows of which every two are compared."""
 Pair = tuple[frozenset[str], str]
 """Two rows, whose order does not matter, and the metric by which they are compared."""
 
@@ -49,6 +52,26 @@ class TableRows:
 
     def label(self, row: str) -> str:
         return row if self.labels is None else self.labels.get(row, row)
+
+
+@dataclass(frozen=True)
+class PairDifference:
+    """The paired difference between two rows of the main table in one metric."""
+
+    row: str
+    other: str
+    metric: str
+    difference: Difference | NotAvailable
+    """Value of `row` minus value of `other`, or the reason why it is not known."""
+    p_holm: float | None
+    """Adjusted p-value of the difference; None if the pair of rows belongs to no family of comparisons."""
+
+    @property
+    def differs(self) -> bool:
+        """True if the rows differ significantly: by the adjusted p-value, and with enough effective sources."""
+        if isinstance(self.difference, NotAvailable) or self.p_holm is None or self.difference.decided_by_few:
+            return False
+        return self.p_holm < LEVEL
 
 
 @dataclass(frozen=True)
@@ -106,6 +129,24 @@ class Comparisons:
         further = [comparison for comparison in against if comparison not in adjusted]
         adjusted |= dict(zip(further, holm([known[comparison] for comparison in further]), strict=True))
         return best if max(adjusted.values()) < LEVEL else None
+
+    def pairs(self, metrics: Sequence[str]) -> list[PairDifference]:
+        """Return the difference of each pair of rows of the main table: the later row minus the earlier row.
+
+        A pair that belongs to no family has no p-value, because nobody planned to compare its rows. The result is empty
+        if the main table has more than `MOST_PAIRED` measured rows.
+
+        Args:
+            metrics: full names of the metrics.
+        """
+        found: list[PairDifference] = []
+        if len(self.rows.competing) > MOST_PAIRED:
+            return found
+        for metric in metrics:
+            for other, row in combinations(self.rows.competing, 2):
+                pair = Comparison(row, other, metric)
+                found.append(PairDifference(row, other, metric, self.difference(pair), self.p_value(pair)))
+        return found
 
     def compared(self, claim: Claim) -> list[Comparison]:
         """Return the comparisons that a statement makes, on each of its metrics.

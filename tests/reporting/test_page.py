@@ -5,6 +5,7 @@ import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,22 @@ from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.reporting.cost_plot import HEIGHT, WIDTH, costs_of
 from bench.reporting.index import Entry, Index, headline, index_page
-from bench.reporting.page import LIMIT, Page, command, first_line, report_page, verdict_counts
+from bench.reporting.page import (
+    LIMIT,
+    Page,
+    command,
+    duration_shown,
+    first_line,
+    report_page,
+    verdict_counts,
+    write_report,
+)
 from bench.tables.build import Findings, Table, TableDesign, build_table
+from bench.tables.definitions import definition_of
+from bench.tables.grid import Grid
 from bench.tables.render import further_grids
 from bench.tables.verdicts import Verdict
+from tests.reporting.explored import FILES, LABELS, explored_page
 from tests.reporting.test_gallery import Noise, filled
 
 pytestmark = pytest.mark.blackbox
@@ -188,10 +201,9 @@ def test_shown_text_is_escaped() -> None:
 
 
 def test_nothing_is_loaded_from_anywhere() -> None:
-    html = report_page(page())
+    html = report_page(replace(page(), files=FILES))
     reader = Reader(html)
-    beside = {"table.md", "table.csv", "table.tex", "table_main.tex", "results.json", "run.json"}
-    assert {name for name in reader.loaded if not name.startswith(("data:", "#"))} == beside
+    assert {name for name in reader.loaded if not name.startswith(("data:", "#"))} == {*FILES}
     assert {name[1:] for name in reader.loaded if name.startswith("#")} <= set(reader.ids)
     assert not re.search(r"https?:|url\(|@import", html)
     script = re.search(r"<script>(.*)</script>", html, re.DOTALL)
@@ -207,7 +219,8 @@ def test_pictures_and_sections_have_names() -> None:
 
 
 def test_text_to_image_shows_captions_and_no_errors() -> None:
-    text = Reader(report_page(page(known=False))).text
+    html = report_page(page(known=False))
+    text = Reader(html[: html.index('<section id="meanings"')]).text
     assert "the caption's own picture" in text
     assert "a <b>cat</b>" in text
     assert "error outside the mask" not in text
@@ -241,6 +254,139 @@ def test_items_are_left_out_of_a_page_that_would_be_too_large(monkeypatch: pytes
     assert whole.gallery is not None
     assert 0 < html.count("<article") < len(whole.gallery.items)
     assert f"of the {whole.gallery.wanted} chosen items fit into this page" in html
+
+
+# --- the table that a reader explores ---
+
+
+def inside(html: str, element: str) -> list[str]:
+    """Return the HTML of each element of one kind, without nested elements of this kind."""
+    return re.findall(rf"<{element}\b.*?</{element}>", html, re.DOTALL)
+
+
+def test_only_the_best_value_of_a_column_is_bold_in_tables() -> None:
+    tables = "".join(inside(report_page(explored_page()), "table"))
+    assert re.findall(r"<(?:b|strong)\b[^>]*>(.*?)</", tables) == ["0.1250"]
+    grid = Grid(["Method", "LPIPS"], [["a", "0.2 ± 0.1"], ["b", "0.1 ± 0.1 *"]], best=frozenset({(1, 1)}))
+    tables = "".join(inside(report_page(replace(explored_page(), table=None, grids=[grid])), "table"))
+    assert "<b>0.1</b> ± 0.1 *" in tables
+    assert tables.count("<b>") == 1
+
+
+def test_the_reference_row_is_marked_by_a_word() -> None:
+    heads = [cell for cell in inside(report_page(explored_page()), "th") if 'scope="row"' in cell]
+    assert [LABELS["first"] in cell for cell in heads if "reference</span>" in cell] == [True]
+
+
+def test_the_time_the_machine_and_the_number_of_items_stand_below_the_title() -> None:
+    html = report_page(explored_page())
+    text = Reader(html[html.index('class="overview"') : html.index("<nav")]).text
+    for words in (
+        "began 2026-11-30 17:05 UTC",
+        "took 1 min 15 s",
+        "machine cpu, A processor, x86_64, Linux",
+        "profile mini",
+        "items 1,234",
+    ):
+        assert words in text
+
+
+def test_a_run_of_an_older_version_shows_the_facts_that_it_has() -> None:
+    html = report_page(explored_page(started=None, items=None, profile=None, seconds={}))
+    text = Reader(html[html.index('class="overview"') : html.index("<nav")]).text
+    assert "machine cpu" in text
+    assert not re.search("began|took|items|profile", text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (360_000, "100 h 0 min"),
+    ],
+)
+def test_a_duration_is_shown_in_two_units(seconds: float, shown: str) -> None:
+    assert duration_shown(seconds) == shown
+
+
+def test_the_page_offers_only_files_that_the_run_has(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    for name in ("table.csv", "records.parquet", "figures/b.png", "figures/b.pdf", "figures/a.png", "figures/x.json"):
+        (tmp_path / name).touch()
+    write_report(tmp_path, explored_page())
+    loaded = Reader((tmp_path / "report.html").read_text(encoding="utf-8")).loaded
+    assert [name for name in loaded if not name.startswith(("data:", "#"))] == [
+        "table.csv", "records.parquet", "run.json", "figures/a.png", "figures/b.png", "figures/b.pdf",
+    ]  # fmt: skip
+
+
+def test_each_metric_mark_and_verdict_has_a_meaning_on_the_page() -> None:
+    html = report_page(explored_page())
+    reader, table = Reader(html), inside(html, "table")[0]
+    for metric in ("fid", "lpips", "pre_error"):
+        assert f'href="#meaning-{metric}"' in table
+        assert definition_of(metric).definition.split("`")[0] in reader.text  # type: ignore[union-attr]
+    linked = set(re.findall(r'<a class="[^"]*" href="#([^"]*)" data-meaning[^>]*>([^<]*)</a>', html))
+    words = {text for _, text in linked}
+    assert words >= {"±", "bold", "*", "÷", "§", "†", "‡", "95 %", "p", "1 holds", "holds", "not judged on mini", "?"}
+    assert {name for name, _ in linked} <= set(reader.ids)
+
+
+def test_a_metric_without_a_definition_has_no_sign_for_its_meaning() -> None:
+    grid = Grid(["LPIPS", "turn 1", "FID, hole only", "Mine"], [["a", "1", "2", "3"]])
+    heads = inside(report_page(replace(explored_page(), table=None, grids=[grid])), "th")
+    assert ["data-meaning" in head for head in heads[:4]] == [True, False, True, False]
+
+
+def test_the_key_names_only_signs_that_the_table_has() -> None:
+    html = report_page(explored_page())
+    key = Reader(html[html.index('class="lead key"') : html.index("data-controls")]).text
+    assert "÷ 2 means that the error of StableDiffusion is twice this row's" in key
+    assert "‡ is a row that the paper copied from elsewhere" in key
+    assert "here none is" not in key
+    whole = page()
+    html = report_page(replace(whole, table=replace(whole.table, reference="")))  # type: ignore[type-var]
+    key = Reader(html[html.index('class="lead key"') : html.index("data-controls")]).text
+    assert "here none is" in key
+    assert not re.search("[÷‡*]", key)
+
+
+def test_a_difference_of_two_rows_shows_only_what_its_data_show() -> None:
+    html = report_page(explored_page())
+    lines = [Reader(line).text for line in inside(html[html.index('class="grid pairs"') :], "tr")[1:]]
+    moved = "-0.2500 [-0.1500, -0.1000]".replace("-", "\N{MINUS SIGN}")
+    better = f"{LABELS['base']} minus StableDiffusion {moved} p = 0.001 {LABELS['base']} is better"
+    assert [line.removeprefix("LPIPS (mini features) ") for line in lines if line.startswith("LPIPS")][:1] == [better]
+    assert [line.rpartition("] ")[2] for line in lines if line.startswith("LPIPS")][1:] == [
+        "p = 0.200 undecided after the adjustment",
+        "§ p = 0.001 undecided: few sources decide it",
+        f"p = 0.012 {LABELS['large, 2']} is better",
+        "– undecided: the rows may be equal",
+        "– the interval excludes 0, but this pair has no adjusted p-value",
+    ]
+    assert lines[0] == f"FID (mini features) {LABELS['large, 2']} minus {LABELS['base']} – – 8 items, too few"
+
+
+def test_an_exact_ratio_is_the_largest_and_a_missing_number_has_no_place_in_the_order() -> None:
+    rows = inside(inside(report_page(explored_page()), "tbody")[0], "tr")
+    orders = [re.findall(r'data-order="([^"]*)"', row) for row in rows]
+    assert orders[1][1] == "0.25"
+    assert orders[3] == ["", "0.375", "0.0", "Infinity"]
+    assert orders[4] == [""] * 4
+
+
+def test_the_worst_item_of_a_row_is_named_beside_its_number() -> None:
+    found = explored_page()
+    assert found.gallery is not None
+    worst = {pick.row: item.id for item in found.gallery.items for pick in item.picks if pick.rank == "worst"}
+    rows = inside(inside(report_page(found), "tbody")[0], "tr")
+    assert len(worst) == 3
+    for row, item in worst.items():
+        assert f"worst item: {item}" in rows[[*LABELS].index(row)]
 
 
 # --- costs -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Tests of the comparisons of a run: their families and adjusted p-values."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from bench.metrics.scores import Scored
 from bench.metrics.summary import Summary
 from bench.metrics.uncertainty import Difference, holm
+from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import Claim, Comparison
-from bench.tables.comparisons import Comparisons, TableRows
+from bench.tables.comparisons import Comparisons, PairDifference, TableRows
 from tests.tables.runs import summary_of
 
 pytestmark = pytest.mark.blackbox
@@ -49,6 +51,34 @@ def test_rows_outside_the_paper_do_not_change_its_p_values() -> None:
 
 def test_a_pair_of_no_family_has_no_adjusted_p_value() -> None:
     assert compared().p_value(Comparison("base_mask", "large_mask", "fid")) is None
+
+
+def test_each_pair_of_rows_has_one_difference_in_each_metric() -> None:
+    found = compared()
+    pairs = found.pairs(["fid", "lpips"])
+    rows = found.rows.competing
+    assert len(pairs) == 2 * 6
+    assert all(rows.index(pair.other) < rows.index(pair.row) for pair in pairs)
+    for pair in pairs:
+        comparison = Comparison(pair.row, pair.other, pair.metric)
+        assert pair.difference == found.difference(comparison)
+        assert pair.p_holm == found.p_value(comparison)
+    assert {pair.other for pair in pairs if pair.p_holm is not None} == {"stablediffusion"}
+
+
+def test_a_pair_differs_only_by_an_adjusted_p_value_and_enough_sources() -> None:
+    clear = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
+    pair = PairDifference("base_mask", "stablediffusion", "fid", clear, 0.01)
+    assert pair.differs
+    assert not replace(pair, p_holm=0.05).differs
+    assert not replace(pair, p_holm=None).differs
+    assert not replace(pair, difference=replace(clear, effective_sources=4.9)).differs
+    assert not replace(pair, difference=NotAvailable("8 items, too few")).differs
+
+
+def test_a_table_of_many_rows_has_no_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.tables.comparisons.MOST_PAIRED", 3)
+    assert compared().pairs(["fid"]) == []
 
 
 def test_a_pair_compared_by_paper_and_harness_belongs_to_the_paper() -> None:

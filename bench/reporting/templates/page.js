@@ -1,4 +1,5 @@
 const root = document.documentElement;
+root.classList.add("scripted");
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 // --- dark and light: follow the system until the reader presses the button ---
@@ -16,6 +17,9 @@ all("[data-theme-toggle]").forEach((button) => button.addEventListener("click", 
   root.dataset.theme = dark ? "light" : "dark";
   remembered(root.dataset.theme);
 }));
+
+// --- a narrow screen shows the table first: what stands above it is folded ---
+if (matchMedia("(max-width: 40rem)").matches) all("[data-folded]").forEach((details) => { details.open = false; });
 
 // --- copy the command ---
 all("[data-copy]").forEach((button) => {

@@ -1,6 +1,7 @@
 // --- the view: the state of all controls, kept in the address's fragment as #key=value&key=value ---
 // A control writes its state with `view.set` and reads it in a function that it gives to `view.follow`. An empty value
 // means the control's first state, and is left out of the fragment. A fragment without "=" is the name of a section.
+// A control ignores values that it does not know, so a damaged fragment shows the first state.
 const view = (() => {
   const followers = [];
   const read = () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
@@ -15,11 +16,21 @@ const view = (() => {
     },
     // Call the function now and after each change of the fragment, with a function that returns the value of a key.
     follow: (follower) => { followers.push(follower); const state = read(); follower((key) => state.get(key) ?? ""); },
+    // Return one value that holds several names, and the names in such a value. A damaged name is left out.
+    joined: (names) => names.map(encodeURIComponent).join(","),
+    parted: (value) => value.split(",").flatMap((name) => {
+      try { return name ? [decodeURIComponent(name)] : []; } catch { return []; }
+    }),
   };
 })();
-// A link to a section scrolls to it, and keeps the state of the controls.
-all("nav a[href^='#']").forEach((link) => link.addEventListener("click", (event) => {
+// A link within the page scrolls to its target, opens it if it is closed, and keeps the state of the controls.
+all("a[href^='#']:not([data-meaning])").forEach((link) => link.addEventListener("click", (event) => {
+  const target = document.getElementById(link.hash.slice(1));
+  if (!target) return;
+  if (target.matches("details")) target.open = true;
   if (!location.hash.includes("=")) return;
   event.preventDefault();
-  document.getElementById(link.hash.slice(1)).scrollIntoView();
+  target.scrollIntoView();
+  target.tabIndex = -1; // the next press of Tab goes on from here, as after any link
+  target.focus({ preventScroll: true });
 }));
