@@ -124,7 +124,7 @@ def test_keys_zoom_and_move_the_pictures(view: View) -> None:
 def test_intervals_show_on_hover_and_focus_and_on_demand(view: View) -> None:
     page = view.page
     cell = page.locator("td.measured").filter(has_text="±").first
-    tip = cell.locator(".tip")
+    tip = page.get_by_role("tooltip")
     expect(tip).to_be_hidden()
     cell.hover()
     expect(tip).to_be_visible()

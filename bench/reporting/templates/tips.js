@@ -5,7 +5,7 @@ tip.className = "shown-tip";
 tip.id = "shown-tip";
 tip.setAttribute("role", "tooltip");
 tip.hidden = true;
-document.body.append(tip);
+(document.querySelector("main") ?? document.body).append(tip);
 const triggers = "[data-meaning], .measured";
 let tipOf = null, leaving = 0;
 
