@@ -80,6 +80,15 @@ def api(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a site in outputs/site, without a network, and check its links."""
+    install(session, "docs")
+    environment = {"NO_MKDOCS_2_WARNING": "1"}  # a note of the theme's authors, which the build log does not need
+    session.run("mkdocs", "build", "--config-file", "docs/site/mkdocs.yml", env=environment)
+    session.run("python", "docs/site/check.py", "outputs/site")
+
+
+@nox.session
 def regression(session: nox.Session) -> None:
     """Make the regression tables and compare them with reports/baseline.json."""
     install(session, "tables")

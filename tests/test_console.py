@@ -86,12 +86,12 @@ def test_check_runs_no_later_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["explain", "nowhere", "a", "b"], "nowhere"),
+        pytest.param(["explain", "nowhere", "a", "b"], "nowhere", marks=pytest.mark.slow),
         (["compare", "nowhere", "nowhere"], "nowhere"),
-        (["gather", "nowhere"], "nowhere"),
-        (["store", "ls", "--store", "nowhere"], "found no folder at nowhere"),
+        pytest.param(["gather", "nowhere"], "nowhere", marks=pytest.mark.slow),
+        pytest.param(["store", "ls", "--store", "nowhere"], "found no folder at nowhere", marks=pytest.mark.slow),
         (["stor"], "did you mean store?"),
-        (["check", "--row", "large_maks"], "did you mean large_mask?"),
+        pytest.param(["check", "--row", "large_maks"], "did you mean large_mask?", marks=pytest.mark.slow),
     ],
 )
 def test_bad_input_ends_with_status_2_and_one_message(arguments: list[str], said: str, tmp_path: Path) -> None:

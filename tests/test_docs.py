@@ -21,6 +21,8 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "baselines" / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "bench" / "assets" / "mini" / "CARD.md",
     *sorted(ROOT.glob("docs/*.md")),
 ]
 API: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "make_api.py"))

@@ -86,7 +86,7 @@ def test_the_modules_that_score_need_no_extra(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         ([], "table2_inpaint_imagenet"),
-        ([TABLE, "--cfg", "job"], "name: table2_inpaint_imagenet"),
+        pytest.param([TABLE, "--cfg", "job"], "name: table2_inpaint_imagenet", marks=pytest.mark.slow),
         (["experiment=table7_architecture_base", "out=seventh"], "report: "),
     ],
     ids=["overview", "configuration", "layers"],
@@ -97,12 +97,14 @@ def test_a_command_that_samples_nothing_needs_no_extra(arguments: list[str], sai
     assert said in done.stdout
 
 
+@pytest.mark.slow
 def test_the_help_of_the_commands_needs_no_extra(tmp_path: Path) -> None:
     done = run_without(EXTRAS, ["-c", HELP, "compare", "explain", "gather", "manifest", "score", "store"], tmp_path)
     assert done.stdout.count("usage:") == 6, done.stderr
     assert done.stdout.splitlines()[-1] == "{0}"
 
 
+@pytest.mark.slow
 def test_a_table_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
     words = [TABLE, *SMALL, *pictures(tmp_path), f"paths.store={tmp_path / 'store'}", "out=out"]
     message = "diffusers is not installed: run pip install 'asymbench[tables]'"

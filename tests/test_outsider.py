@@ -95,6 +95,7 @@ def test_the_first_lines_try_a_decoder_and_measure_it(folder: Path, capsys: pyte
     assert console(["check", "--row", "my_code/my_decoder.py:MyDecoder"]) == 0
 
 
+@pytest.mark.slow
 def test_a_decoder_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (weights,) = (line for line in COMMANDS if line.startswith("python -c"))
     subprocess.run([sys.executable, *shlex.split(weights)[1:]], cwd=folder, check=True)
@@ -161,6 +162,7 @@ def test_a_new_metric_is_shown_beside_the_papers(folder: Path, capsys: pytest.Ca
     assert "colour_cast_hole_only" in found
 
 
+@pytest.mark.slow
 def test_a_new_metric_may_be_a_column_of_the_table(folder: Path) -> None:
     words = ["row=[stablediffusion,large_mask]", "stage=tabulate"]
     assert run(the_command("table.columns=[fid,colour_cast]"), *words) == 0
@@ -185,6 +187,7 @@ def test_a_metric_declares_its_direction(folder: Path, capsys: pytest.CaptureFix
     assert "metrics.measures.colour_cast.metrics.colour_cast.higher_is_better" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_data_set_gets_its_table(folder: Path) -> None:
     draw = np.random.default_rng(0)
     for kind in ("images", "masks"):

@@ -168,6 +168,7 @@ OFFICIAL = """
 """
 
 
+@pytest.mark.slow
 def test_the_official_paint_by_example_makes_a_row_of_table_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_PYTHON_PAINT_BY_EXAMPLE", sys.executable)
     scripts = tmp_path / "repositories" / "Paint-by-Example" / "scripts"

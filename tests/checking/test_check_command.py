@@ -218,6 +218,7 @@ def test_a_complete_machine_is_ready_and_shown_the_estimate(
     assert {path.parent.name for path in written if path.name != "asymbench-store.json"} == {"measured"}
 
 
+@pytest.mark.slow
 def test_a_finished_run_reports_the_error_of_its_estimate(
     miniatures: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,7 @@ def test_the_layout_equals_that_of_imagenet(root: Path) -> None:
 
 
 @pytest.mark.property
+@pytest.mark.slow
 def test_the_data_set_is_written_once_and_repeatable_by_seed(tmp_path: Path, root: Path) -> None:
     again = write_imagenet(tmp_path, "val", per_class=3)
     assert digest(again) == digest(root)

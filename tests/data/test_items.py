@@ -98,6 +98,7 @@ def test_an_item_depends_on_its_picture_its_id_and_the_seed(tmp_path: Path) -> N
 
 
 @pytest.mark.reference
+@pytest.mark.slow
 def test_the_share_of_items_without_a_mask_agrees_with_lamas_rule(tmp_path: Path) -> None:
     pictures = list(ImageNetValidation(write_imagenet(tmp_path, "val", per_class=3)))
     made = [inpainting_item(picture, resolution=64, masks=MASKS, seed=0) for picture in pictures]

@@ -79,6 +79,7 @@ def tolerance(share: float) -> float:
         (512, 683, 0.0052, (0.16, 0.21, 0.23, 0.20, 0.20)),
     ],
 )
+@pytest.mark.slow
 def test_the_area_histogram_and_drop_rate_agree_with_lama(
     height: int, width: int, dropped: float, shares: tuple[float, ...]
 ) -> None:

@@ -12,7 +12,7 @@ from bench.runtime.seeding import numpy_generator
 
 
 @pytest.mark.blackbox
-@pytest.mark.parametrize("count", [133, 180])
+@pytest.mark.parametrize("count", [133, pytest.param(180, marks=pytest.mark.slow)])
 def test_every_photograph_and_texture_is_its_own_source(count: int) -> None:
     notes = [photographic_test_picture(number, "places", numpy_generator(0, number))[1] for number in range(count)]
     sources = Counter(note["source"] for note in notes)

@@ -76,15 +76,15 @@ def test_a_missing_network_is_a_reason_with_a_command() -> None:
 def test_every_pair_of_editors_is_compared_without_a_reference() -> None:
     rng, pictures = np.random.default_rng(1), drawn(12)
     edited = {name: [one.edited(rng) for one in pictures] for name in "abc"}
-    scores = bench.score([one.pixels for one in pictures], edited, quiet=True)
+    scores = bench.score([one.pixels for one in pictures], edited, measures=["similarity"], quiet=True)
     found = scores.differences[scores.differences["metric"] == "ssim"]
     assert list(zip(found["editor"], found["against"], strict=True)) == [("b", "a"), ("c", "a"), ("c", "b")]
     assert (found["p_holm"] <= 1).all()
-    assert scored(reference="b").differences["against"].unique().tolist() == ["b"]
+    assert scored(reference="b", measures=["similarity"]).differences["against"].unique().tolist() == ["b"]
 
 
 def test_the_differences_are_paired_by_picture() -> None:
-    scores = scored(reference="b")
+    scores = scored(reference="b", measures=["similarity"])
     records = scores.records.pivot(index="item", columns="row", values="ssim")
     found = scores.differences.set_index("metric").loc["ssim"]
     difference = records["a"] - records["b"]
@@ -98,9 +98,10 @@ def test_pictures_of_different_sizes_are_scored_one_size_after_the_other() -> No
     truth, edited, holes = [one.pixels for one in pictures], [one.edited(rng) for one in pictures], [
         one.hole for one in pictures
     ]  # fmt: skip
-    together = bench.score(truth, edited, holes, quiet=True).records.set_index("item")
+    measures = ["known_region", "similarity"]
+    together = bench.score(truth, edited, holes, measures=measures, quiet=True).records.set_index("item")
     for place in range(4):
-        alone = bench.score([truth[place]], [edited[place]], [holes[place]], quiet=True).records
+        alone = bench.score([truth[place]], [edited[place]], [holes[place]], measures=measures, quiet=True).records
         assert together.loc[str(place), "pre_error"] == pytest.approx(alone.loc[0, "pre_error"], abs=1e-15)
         assert together.loc[str(place), "ssim"] == pytest.approx(alone.loc[0, "ssim"], abs=1e-12)
 
@@ -210,7 +211,8 @@ def test_the_command_prints_and_writes_what_a_run_writes(
 
 def test_the_other_commands_read_the_files(folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("new", "old"):
-        assert main(words(folders, "--reference", "a", "--out", str(tmp_path / name))) == 0
+        options = ["--reference", "a", "--measures", "known_region", "--out", str(tmp_path / name)]
+        assert main(words(folders, *options)) == 0
     assert compare([str(tmp_path / "new"), str(tmp_path / "old")]) == 0
     capsys.readouterr()
     assert explain([str(tmp_path / "new"), "b", "pre_error"]) == 0
@@ -220,12 +222,12 @@ def test_the_other_commands_read_the_files(folders: Path, tmp_path: Path, capsys
 def test_another_scoring_is_not_replaced_silently(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = str(tmp_path / "out")
-    assert main(words(folders, "--out", out)) == 0
-    assert main(words(folders, "--out", out)) == 0  # the same one
-    swapped = words(folders, "--out", out)
+    options = ["--measures", "known_region", "--out", str(tmp_path / "out")]
+    assert main(words(folders, *options)) == 0
+    assert main(words(folders, *options)) == 0  # the same one
+    swapped = words(folders, *options)
     swapped[3], swapped[5] = f"a={folders / 'b'}", f"b={folders / 'a'}"
-    for other in (swapped, words(folders, "--measures", "similarity", "--out", out)):
+    for other in (swapped, words(folders, "--measures", "similarity", *options[2:])):
         assert main(other) == 2
         assert "overwrite=True, or --overwrite, allows this folder" in capsys.readouterr().err
     assert main([*swapped, "--overwrite"]) == 0

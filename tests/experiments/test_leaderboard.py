@@ -92,6 +92,7 @@ def test_the_board_has_the_numbers_of_the_spaces(folder: Path) -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_a_row_that_overflows_has_no_numbers_but_a_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = folder / "random" / "diffusion_pytorch_model.safetensors"
     loud = AutoencoderKL.from_pretrained(folder / "random")
@@ -119,6 +120,7 @@ def test_a_second_run_encodes_and_decodes_nothing(folder: Path) -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_gate_passes_for_the_same_leaderboard(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from bench.gate.command import main as compare
 
@@ -205,6 +207,7 @@ def test_weights_of_the_last_space_are_read_before_the_first_is_measured(
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_nothing_of_another_leaderboard_stays_in_the_folder(folder: Path) -> None:
     shutil.copytree(folder / "first", folder / "replaced")
     assert (folder / "replaced" / "leaderboard.png").is_file()

@@ -225,6 +225,7 @@ def test_weights_in_half_precision_are_refused(folder: Path) -> None:
         bench.run(words(folder, "half"), rows={"mine": Counted().half()})
 
 
+@pytest.mark.slow
 def test_a_collection_adds_the_row_to_each_of_its_tables(folder: Path) -> None:
     few = [word for word in words(folder, "all") if not word.startswith(("row=", "experiment=", "generator."))]
     chosen = ["experiment=all_tables", "experiments=[table2_inpaint_imagenet,table7_architecture_base]"]

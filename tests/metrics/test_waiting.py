@@ -86,6 +86,7 @@ def _made_on_meta(tensor: Tensor, device: torch.device) -> Tensor:
     return torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
 
 
+@pytest.mark.slow
 def test_no_measure_waits_for_the_device_or_copies_constants_to_it_in_every_row(
     measures: Mapping[str, Measure], monkeypatch: pytest.MonkeyPatch
 ) -> None:

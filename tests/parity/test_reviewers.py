@@ -65,7 +65,7 @@ def resized(weights: Weights, side: int) -> Weights:
     return weights | {"pos_embed": interpolated_positions(weights["pos_embed"], side // 14)}
 
 
-@pytest.mark.parametrize("side", [224, 518])
+@pytest.mark.parametrize("side", [224, pytest.param(518, marks=pytest.mark.slow)])
 def test_dinov2_equals_timms(side: int, dinov2: Weights, within: Within) -> None:
     """518 pixels are the size of the training, where nobody interpolates position embeddings."""
     model = timm.create_model(
@@ -135,6 +135,7 @@ def test_positions_equal_a_cubic_convolution_with_the_originals_shift(dinov2: We
     assert torch.equal(found[:, 0], dinov2["pos_embed"][:, 0])
 
 
+@pytest.mark.slow
 def test_fd_dinov2_equals_the_steps_of_dgm_eval(encoder: DINOv2Encoder, dinov2: Weights, within: Within) -> None:
     """Its steps are torchvision's transforms of Pillow's pictures, the network, and the formula with a matrix root."""
     transform = transforms.Compose(
@@ -217,6 +218,7 @@ def direct_cmmd(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float
     return 1000 * (mean(x, x) + mean(y, y) - 2 * mean(x, y))
 
 
+@pytest.mark.slow
 def test_cmmd_equals_the_steps_of_its_pytorch_port(tiny: str, tmp_path: Path, within: Within) -> None:
     """The port crops and resizes with Pillow, normalises with transformers, and runs transformers' network."""
     torch.manual_seed(0)

@@ -32,6 +32,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_job_has_its_rows_or_a_reason(swept: Path) -> None:
     table = pandas.read_csv(swept / "out" / "sweep.csv")
     assert list(table["decoder.width"]) == [1.0] * 3 + [1.5] * 3 + [1.1]
@@ -45,11 +46,13 @@ def test_every_job_has_its_rows_or_a_reason(swept: Path) -> None:
     assert (swept / "out" / "sweep.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_latents_are_sampled_once(swept: Path) -> None:
     runs = [json.loads((swept / "out" / job / "run.json").read_text()) for job in ("0", "1")]
     assert [run["latents"] for run in runs] == [{"sampled": ITEMS, "stored": 0}, {"sampled": 0, "stored": ITEMS}]
 
 
+@pytest.mark.slow
 def test_only_the_decoder_without_weights_was_trained(swept: Path) -> None:
     trained = list((swept / "store" / "training").glob("*/decoder/config.json"))
     assert len(trained) == 1

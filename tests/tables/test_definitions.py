@@ -37,6 +37,7 @@ from bench.tables.definitions import (
 from bench.tables.grid import DIFFERS
 from bench.tables.leaderboard import COSTS
 from bench.tables.render import CITED, FEW, OURS, TERMINAL_DETAILS
+from tests.helpers.imports import HEAVY, loaded_with
 from tests.metrics.test_legibility import ColourReader
 
 pytestmark = pytest.mark.golden
@@ -219,3 +220,9 @@ def test_the_page_on_reading_a_report_has_the_same_meanings() -> None:
     page = (ROOT / "docs" / "reading.md").read_text()
     texts = [*mark_meanings().values(), *verdict_meanings().values(), *scopes().values()]
     assert [text for text in texts if f"| {text} |" not in page] == []
+
+
+def test_definitions_do_not_import_torch(tmp_path: Path) -> None:
+    loaded = loaded_with("bench.tables.definitions", tmp_path)
+    assert "bench.tables.definitions" in loaded
+    assert not HEAVY & loaded
