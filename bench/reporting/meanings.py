@@ -13,6 +13,7 @@ from typing import Self
 from bench.metrics.names import HOLE_ONLY
 from bench.tables.build import Styles, style_of
 from bench.tables.definitions import definition_of, mark_meanings, verdict_meanings
+from bench.tables.grid import Grid
 from bench.tables.verdicts import NOT_JUDGED
 
 __all__ = ["Meaning", "Meanings"]
@@ -21,6 +22,8 @@ NETWORK = re.compile(r" \([^()]+ features\)")
 """Pattern of the part of a heading that names the feature network."""
 MINUS = re.compile(r", minus .*")
 """Pattern of the end of a heading of differences from the reference row."""
+BIN = re.compile(r", (\d+)–(\d+) % masked")
+"""Pattern of the part of a heading that names a bin of mask area."""
 COSTS = {
     "parameters": "parameters",
     "tera_flop": "TFLOP",
@@ -28,6 +31,13 @@ COSTS = {
     "half_life": "Half-life of the known region",
 }
 """Heading of each number that tables have no style for, by its name in the definitions."""
+SIGNS = {
+    "bold": re.compile(r"(?!)"),
+    "[ ]": re.compile(r"\["),
+    "p": re.compile(r"\bp [=<] "),
+    "–": re.compile(r"(^| )–( |$)"),
+}
+"""Pattern by which a mark is found in the texts of cells, if it is not the mark itself. Bold is no text."""
 RATIO = re.compile(r"(error )?to .+|ratio")
 """Pattern of the heading of a column of ratios."""
 
@@ -53,7 +63,7 @@ class Meanings:
     metrics: Mapping[str, Meaning]
     """Meanings by the full name of the metric."""
     heads: Mapping[str, str]
-    """Names of the metrics by their headings, without the names of feature networks."""
+    """Names of the metrics by their headings on the page, as `_plain` shortens them."""
     marks: Mapping[str, Meaning]
     verdicts: Mapping[str, Meaning]
 
@@ -73,9 +83,9 @@ class Meanings:
             if style is not None:
                 titles |= {style.title: name, style.heading(): name}
         titles |= {title: name for name, title in COSTS.items()}
-        shown = [titles[plain] for head in heads if (plain := _plain(head)) in titles]
+        named = {plain: name for plain in map(_plain, heads) if (name := _metric_of(plain, titles))}
         found = {}
-        for name in dict.fromkeys([*shown, *further]):
+        for name in dict.fromkeys([*named.values(), *further]):
             known, style = definition_of(name), style_of(name, styles)
             if known is not None:
                 found[name] = Meaning(
@@ -86,7 +96,7 @@ class Meanings:
                 )
         return cls(
             found,
-            {title: name for title, name in titles.items() if name in found},
+            named,
             {
                 mark: Meaning(f"mark-{number}", mark, (f"{text[:1].upper()}{text[1:]}.",))
                 for number, (mark, text) in enumerate(mark_meanings().items())
@@ -113,6 +123,25 @@ class Meanings:
     def of_head(self, head: str) -> str:
         """Return the identifier of the meaning of a table's heading; an empty text if there is none."""
         return self.of_metric(self.heads.get(_plain(head), "")) or (self.of_mark("÷") if RATIO.fullmatch(head) else "")
+
+    def signs_in(self, grids: Iterable[Grid]) -> list[str]:
+        """Return the marks that occur in the numbers of some tables and have a meaning."""
+        text = " ".join(cell for grid in grids for line in grid.lines for cell in line[grid.left :])
+        return [mark for mark in self.marks if (SIGNS.get(mark) or re.compile(re.escape(mark))).search(text)]
+
+
+def _metric_of(plain: str, titles: Mapping[str, str]) -> str:
+    """Return the full name of the metric of a heading; an empty text for another heading.
+
+    Args:
+        plain: heading, as `_plain` shortens it.
+        titles: name of each metric without a bin, by its heading.
+    """
+    area = BIN.search(plain)
+    if area is None:
+        return titles.get(plain, "")
+    name = titles.get(BIN.sub("", plain), "")
+    return name and f"{name}_{area[1]}_{area[2]}"
 
 
 def _plain(head: str) -> str:

@@ -115,6 +115,7 @@ def report_page(page: Page) -> str:
 
 def _rendered(page: Page) -> str:
     facts, table = page.facts, None if page.table is None else page_table(page.table, page.gallery)
+    meanings = _meanings(page, table)
     return template("report.html").render(
         page=page,
         facts=facts,
@@ -124,7 +125,8 @@ def _rendered(page: Page) -> str:
         checks=[claim for claim in page.claims if claim.by == HARNESS],
         kind_of=kind_of,
         table=table,
-        meanings=_meanings(page, table),
+        meanings=meanings,
+        signs=meanings.signs_in(page.grids),
         overview=_overview(page),
         downloads=download_groups(page.files),
         stages=_stages(facts.get("seconds") or {}),
@@ -231,7 +233,8 @@ def _overview(page: Page) -> list[tuple[str, str]]:
         found.append(("took", duration_shown(sum(facts["seconds"].values()))))
     hardware = facts["hardware"]
     machine = [str(hardware[key]) for key in ("gpu", "cpu", "machine", "system") if hardware.get(key)]
-    found.append(("machine", ", ".join([facts["device"], *machine])))
+    device = [] if facts["device"] == "meta" else [facts["device"]]  # nothing is computed on PyTorch's device `meta`
+    found.append(("machine", ", ".join([*device, *machine])))
     if facts.get("profile"):
         found.append(("profile", facts["profile"]))
     if facts.get("items") is not None:

@@ -126,7 +126,7 @@ def page_table(table: Table, gallery: Gallery | None) -> PageTable:
         columns.append([_cell(table, row, column, worst.get((row.key, column.metric), "")) for row in rows])
         if table.reference and column.format.ratio:
             heads.append(TableHead(f"{column.metric}/ratio", f"error to {table.reference}"))
-            columns.append([_ratio(row.measured.get(column.metric)) for row in rows])
+            columns.append([_ratio(row.measured.get(column.metric), table.reference) for row in rows])
     lines = tuple(
         TableLine(
             row.key,
@@ -214,13 +214,17 @@ def _details(table: Table, found: Measurement, style: Metric, *, best: bool, wor
         yield worst
 
 
-def _ratio(found: Measurement | None) -> TableCell:
+def _ratio(found: Measurement | None, reference: str) -> TableCell:
     ratio = None if found is None else found.ratio
     if isinstance(ratio, NotAvailable):
-        return TableCell(ratio.reason, math.inf if ratio == EXACT else None)
+        if ratio == EXACT:
+            return TableCell(ratio.reason, math.inf, detail=("this row's error is exactly 0",))
+        return TableCell(ratio.reason)
     if ratio is None or not ratio.value:
         return TableCell()
-    return TableCell(ratio_shown(found), ratio.value)
+    few = [f"{FEW}: few sources decide this number, so its interval is too short"] if ratio.interval_too_short else []
+    said = f"the error of {reference} is {ratio.value:.3g} times this row's"
+    return TableCell(ratio_shown(found), ratio.value, detail=(said, *few))
 
 
 def _key(table: Table, lines: Sequence[TableLine]) -> Iterator[KeyPart]:

@@ -11,6 +11,8 @@ from typing import Any
 
 __all__ = ["environment", "versions"]
 
+CPUINFO = Path("/proc/cpuinfo")
+"""File in which Linux describes its processors."""
 PACKAGES = (
     "asymbench",
     "torch",
@@ -64,7 +66,7 @@ def versions() -> dict[str, str | None]:
 def _cpu() -> dict[str, str]:
     """Return the name of the processor under the key `cpu`; nothing if it is not known."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2] for line in lines if line.startswith("model name")]

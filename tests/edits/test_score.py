@@ -206,6 +206,7 @@ def test_the_command_prints_and_writes_what_a_run_writes(
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.index("all known pixels equal the truth exactly") < page.index('id="table"')
     assert "python -m bench.score --truth" in page
+    assert set(re.findall('href="([^"]*)" download', page)) == names - {"report.html", ".started.json"}
     assert len(pandas.read_parquet(out / "records.parquet")) == 24
 
 

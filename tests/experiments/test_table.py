@@ -116,6 +116,9 @@ def test_the_papers_error_is_shown_only_beside_the_sum_of_squares(first: Path) -
         "fid_published", "lpips_published", "pre_sse01_published",
     ]  # fmt: skip
     page = (first / "report.html").read_text()
+    written = {path.name for path in first.iterdir() if path.is_file()}
+    drawn = {f"figures/{path.name}" for path in (first / "figures").iterdir() if path.suffix != ".json"}
+    assert set(re.findall('href="([^"]*)" download', page)) == written - {"report.html", ".started.json"} | drawn
     assert page.count("1082.8") == 1
     assert f"Pre_error ({said})" in page
 

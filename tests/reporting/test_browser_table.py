@@ -218,8 +218,9 @@ def test_a_link_to_a_section_keeps_the_view(view: View) -> None:
     page.keyboard.press("Tab")  # the focus goes on in the section
     assert page.evaluate("document.getElementById('claims').contains(document.activeElement)")
     page.get_by_role("link", name="Compare two rows").click()
-    assert (page.url, rows(page)) == (address, sorted_rows)
     expect(page.locator("#pairs table")).to_be_visible()
+    page.wait_for_url(f"{address}&open=1")
+    assert rows(page) == sorted_rows
 
 
 @pytest.mark.parametrize(
@@ -234,6 +235,7 @@ def test_a_link_to_a_section_keeps_the_view(view: View) -> None:
         "#column=nothing&intervals=maybe",
         "#pair=first",
         "#pair=first,nobody&&&==",
+        "#open=99,x,-1,1.5",
         "#=",
         "#__proto__=1&constructor=2",
         "#no-such-section",
@@ -256,6 +258,20 @@ def test_a_fragment_that_changes_by_hand_changes_the_view(view: View) -> None:
     view.page.evaluate("location.hash = 'sort=down:lpips&hide_rows=first'")
     expect(view.page.locator(".results tbody tr:visible").first).to_have_attribute("data-row", "pasted")
     assert rows(view.page) == ["pasted", "base", "large, 2", "cited"]
+
+
+@by_all_ways
+def test_open_tables_are_open_again_after_a_reload(view: View, act: Act) -> None:
+    page = view.page
+    details = page.locator("details.more")
+    for number in (1, 2):
+        act(page, details.nth(number).locator("summary"))
+    page.wait_for_url("**#open=2%2C3")
+    page.reload()
+    assert details.evaluate_all("all => all.map((one) => one.open)") == [False, True, True, False]
+    act(page, details.nth(2).locator("summary"))
+    page.wait_for_url("**#open=2")
+    assert details.evaluate_all("all => all.map((one) => one.open)") == [False, True, False, False]
 
 
 # --- meanings ---

@@ -288,9 +288,14 @@ def test_the_reference_row_is_marked_by_a_word() -> None:
     assert [LABELS["first"] in cell for cell in heads if "reference</span>" in cell] == [True]
 
 
+def overview(found: Page) -> str:
+    """Return the text of the facts below the title."""
+    html = report_page(found)
+    return Reader(html[html.index('class="overview"') : html.index("<nav")]).text
+
+
 def test_the_time_the_machine_and_the_number_of_items_stand_below_the_title() -> None:
-    html = report_page(explored_page())
-    text = Reader(html[html.index('class="overview"') : html.index("<nav")]).text
+    text = overview(explored_page())
     for words in (
         "began 2026-11-30 17:05 UTC",
         "took 1 min 15 s",
@@ -301,9 +306,12 @@ def test_the_time_the_machine_and_the_number_of_items_stand_below_the_title() ->
         assert words in text
 
 
+def test_a_run_that_computes_nothing_names_only_the_machine() -> None:
+    assert "machine A processor, x86_64, Linux" in overview(explored_page(device="meta"))
+
+
 def test_a_run_of_an_older_version_shows_the_facts_that_it_has() -> None:
-    html = report_page(explored_page(started=None, items=None, profile=None, seconds={}))
-    text = Reader(html[html.index('class="overview"') : html.index("<nav")]).text
+    text = overview(explored_page(started=None, items=None, profile=None, seconds={}))
     assert "machine cpu" in text
     assert not re.search("began|took|items|profile", text)
 
@@ -347,9 +355,18 @@ def test_each_metric_mark_and_verdict_has_a_meaning_on_the_page() -> None:
 
 
 def test_a_metric_without_a_definition_has_no_sign_for_its_meaning() -> None:
-    grid = Grid(["LPIPS", "turn 1", "FID, hole only", "Mine"], [["a", "1", "2", "3"]])
-    heads = inside(report_page(replace(explored_page(), table=None, grids=[grid])), "th")
-    assert ["data-meaning" in head for head in heads[:4]] == [True, False, True, False]
+    words = ["LPIPS", "turn 1", "FID, hole only", "Mine", "FID, 40–50 % masked (mini features)", "Mine, 40–50 % masked"]
+    grid = Grid(words, [["a", "1", "2", "3", "4", "5"]])
+    heads = inside(report_page(replace(explored_page(), table=None, grids=[grid])), "th")[: len(words)]
+    found = [re.findall('href="#([^"]*)"', head) for head in heads]
+    assert found == [["meaning-lpips"], [], ["meaning-fid_hole_only"], [], ["meaning-fid_40_50"], []]
+
+
+def test_a_page_without_a_main_table_explains_the_signs_of_its_tables() -> None:
+    grid = Grid(["LPIPS", "turn 1", "turn 2"], [["a* p = 1 †", "0.2 ± 0.1 §", "-0.1 [-0.2, 0.1]"], ["b", "–", "2"]])
+    html = report_page(replace(explored_page(), table=None, grids=[grid]))
+    key = html[html.index('class="lead key"') : html.index('class="scroll"')]
+    assert re.findall("data-meaning>([^<]*)<", key) == ["±", "§", "–", "[ ]"]
 
 
 def test_the_key_names_only_signs_that_the_table_has() -> None:
@@ -387,6 +404,8 @@ def test_an_exact_ratio_is_the_largest_and_a_missing_number_has_no_place_in_the_
     assert orders[1][1] == "0.25"
     assert orders[3] == ["", "0.375", "0.0", "Infinity"]
     assert orders[4] == [""] * 4
+    assert "the error of StableDiffusion is 72 times this row&#39;s" in rows[1]
+    assert "this row&#39;s error is exactly 0" in rows[3]
 
 
 def test_the_worst_item_of_a_row_is_named_beside_its_number() -> None:

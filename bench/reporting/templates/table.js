@@ -119,7 +119,6 @@ if (pairs) {
     const asked = view.parted(value("pair"));
     const is = asked.length === 2 && asked.every((row) => known.includes(row));
     [first.value, second.value] = is ? asked : start;
-    if (is) pairs.closest("details").open = true;
     const same = first.value === second.value, chosen = [first.value, second.value];
     lines.forEach((line) => {
       line.hidden = same || !chosen.includes(line.dataset.pairRow) || !chosen.includes(line.dataset.pairOther);
@@ -128,10 +127,23 @@ if (pairs) {
   });
 }
 
-// --- print: open what holds a table or evidence ---
-let opened = [];
+// --- further tables: the address contains which of them are open; print opens all of them, and all evidence ---
+const folded = all("details.more");
+let printing = false, opened = [];
+folded.forEach((details) => details.addEventListener("toggle", () => {
+  const numbers = folded.flatMap((each, place) => each.open ? [String(place + 1)] : []);
+  if (!printing) view.set({ open: view.joined(numbers) });
+}));
+view.follow((value) => {
+  const asked = view.parted(value("open"));
+  if (!printing) folded.forEach((details, place) => { details.open = asked.includes(String(place + 1)); });
+});
 addEventListener("beforeprint", () => {
+  printing = true;
   opened = all("details.more:not([open]), .claims details:not([open])");
   opened.forEach((details) => { details.open = true; });
 });
-addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
+addEventListener("afterprint", () => {
+  opened.forEach((details) => { details.open = false; });
+  printing = false;
+});
