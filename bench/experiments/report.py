@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ from bench.generation.python_objects import notes_on
 from bench.metrics.legibility import LegibilityMeasure
 from bench.metrics.networks.text_reader import TextReader
 from bench.metrics.protocol import Protocol
+from bench.reporting.choice import ComparedRows, choose, compared, drawn, drawn_places
 from bench.reporting.cost_plot import costs_of
 from bench.reporting.figures import draw_borders, draw_rows
-from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, drawn, drawn_places, fill
+from bench.reporting.gallery import Gallery, fill
 from bench.reporting.page import Page, first_line
 from bench.reporting.paper_figures import ERROR, OF_WORDS, PaperFigures
+from bench.reporting.sheet import Sheet, pictured_places, thumbnails
 from bench.results.features import remove_features, write_features
 from bench.results.run_folder import REPORT, portable
 from bench.results.write import Measured, records_of, run_facts, write_manifest, write_records
@@ -171,9 +173,10 @@ class RunReport:
         return [reading.text for reading in self._reader.read(crops)]
 
     def gallery(self) -> Gallery:
-        """Return the gallery of the page: some items with their pictures. The store keeps the gallery.
+        """Return the gallery of the page: some items with their pictures, and a sheet of all items.
 
-        `bench.reporting.gallery` says how these items are chosen.
+        `bench.reporting.choice` says how the items are chosen, and `bench.reporting.sheet` which items have thumbnails.
+        The store keeps all pictures.
         """
         labels, spec, count = self._labels, self.setup.spec, len(self.run.items)
         scored = {row: self.run.scored.rows[row].items() for row in labels}
@@ -191,7 +194,13 @@ class RunReport:
             "reference": rows.reference,
             "values": {row: sha256_of(arrays) for row, arrays in used.items()},
         }
-        return self._drawings.gallery(shows, lambda: fill(picks, partial(self.images, [*labels]), rows, of=count))
+        images, manifest = partial(self.images, [*labels]), self.run.items.manifest
+        gallery = self._drawings.gallery(shows, lambda: fill(picks, images, rows, of=count))
+        places, read = pictured_places(rows, picks, count), partial(self.images, [])
+        small = self._drawings.thumbnails(
+            {"places": asdict(places), "labels": labels}, lambda: thumbnails(places, images, read, labels)
+        )
+        return replace(gallery, sheet=Sheet.of(manifest["items"], rows, small))
 
     @property
     def _labels(self) -> dict[str, str]:
