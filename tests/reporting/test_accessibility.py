@@ -17,6 +17,7 @@ from tests.edits.test_score import scored
 from tests.experiments.test_collection import collection, fake
 from tests.experiments.test_turns import turns
 from tests.helpers.browser import DESKTOP, PHONE
+from tests.history.test_history import history, run_at
 from tests.sweeps.test_expand import run
 
 if TYPE_CHECKING:
@@ -52,12 +53,21 @@ def of_sweep(folder: Path) -> Path:
     return folder / "sweep" / "sweep.html"
 
 
+def of_history(folder: Path) -> Path:
+    for experiment in ("table2_inpaint_imagenet", "table10_size_coco"):
+        for day, factors in enumerate(({}, {("mine", "lpips"): 1.1}, {("mine", "lpips"): 0.9}), 1):
+            run_at(folder / experiment, day, factors, experiment=experiment)
+    history(folder)
+    return folder / "history.html"
+
+
 MADE: dict[str, Callable[[Path], Path]] = {
     "score": of_score,
     "turns": of_turns,
     "layers": of_layers,
     "collection": of_collection,
     "sweep": of_sweep,
+    "history": of_history,
 }
 """Function that makes a page of each kind in a folder, and returns the page's path."""
 
