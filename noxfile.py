@@ -14,6 +14,8 @@ COMPLETE = Path("outputs/reports")
 """Folder with all files of the tables; continuous integration keeps it as an artifact."""
 BASELINE = "baseline.json"
 """Name of the baseline's file in `reports/`, which the chore `baseline` writes."""
+HISTORY = ("--git", f"reports/{BASELINE}", "--margin", "time_ratio=300%")
+"""Arguments of `python -m bench.history` for the baseline of every commit that changed it."""
 
 
 def install(session: nox.Session, extras: str = "test,cluster") -> None:
@@ -71,6 +73,7 @@ def reports(session: nox.Session) -> None:
     install(session, "tables")
     session.run("python", "-m", "bench", "experiment=all_tables", f"out={COMPLETE}", "overwrite=true")
     keep_reports(COMPLETE, Path("reports"))
+    session.run("python", "-m", "bench.history", *HISTORY, "--out", str(COMPLETE))
 
 
 @nox.session

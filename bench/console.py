@@ -71,6 +71,9 @@ COMMANDS = {
     ),
     "store": Command(_main_of("bench.store.__main__"), "ls|du|verify|gc", "inspect or clean the store"),
     "gather": Command(_main_of("bench.sweeps.gather"), "FOLDER", "make one table of all jobs of a sweep"),
+    "history": Command(
+        _main_of("bench.history.command"), "DIR | --git FILE", "show how numbers changed over commits and dates"
+    ),
     "manifest": Command(_main_of("bench.data.manifest_command"), "show|verify|diff", "inspect the items of a run"),
 }
 """The commands by the first word of the command line."""

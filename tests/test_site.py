@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from bench.tables.definitions import measure_pages
-from tests.reporting.test_browser import FLAGS
+from tests.helpers.browser import FLAGS
 from tests.test_docs import PAGES
 from tests.test_network import REFUSING
 

@@ -50,6 +50,8 @@ class Collection:
     def __init__(self, config: CollectionConfig, overrides: Sequence[str], run: Run = run_experiment) -> None:
         """Set the configuration, the overrides of the command line, and the function that runs an experiment."""
         self.config, self.overrides, self._run = config, list(overrides), run
+        self.index: Index | None = None
+        """Content of the index page that `report` has written; None before."""
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong for the experiments, including errors in their configurations."""
@@ -134,7 +136,8 @@ class Collection:
         grid = _index(entries, latents)
         across = verdict_grid(verdicts)
         title = f"{self.config.name}, profile {self.config.profile.name}"
-        write_atomically(out / "index.md", markdown(title, [grid, across], []))
+        grids = [found for found in (grid, _headlines(entries), across) if found.lines]
+        write_atomically(out / "index.md", markdown(title, grids, []))
         sampled, stored = (sum(found.get(key, 0) for found in latents) for key in ("sampled", "stored"))
         write_json(out / "claims.json", {"claims": [asdict(found) for found in verdicts]})
         facts = run_facts(
@@ -149,7 +152,7 @@ class Collection:
                 "latents": {"sampled": sampled, "stored": stored},
             },
         )
-        index = Index(
+        self.index = Index(
             self.config.name.replace("_", " ").capitalize(),
             f"{len(results)} experiments in {sum(seconds.values()):.0f} s; {sampled} latents sampled, {stored} stored "
             "before.",
@@ -159,7 +162,7 @@ class Collection:
             claims=verdicts,
             command=command(self.overrides),
         )
-        write_atomically(out / "index.html", index_page(index))
+        write_atomically(out / "index.html", index_page(self.index))
         write_run(out, facts)
         console = terminal()
         print_grid(grid, title, console)
@@ -200,6 +203,11 @@ def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Gr
         lines,
         left=3,
     )
+
+
+def _headlines(entries: Sequence[Entry]) -> Grid:
+    lines = [[entry.name, str(words)] for entry in entries for words in entry.headline]
+    return Grid(["experiment", "best row of each column, compared with the reference row"], lines, left=2)
 
 
 @dataclass(frozen=True)

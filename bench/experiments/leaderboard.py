@@ -35,8 +35,8 @@ from bench.experiments.table import TableExperiment
 from bench.models.autoencoders import LatentSpace, described_space, imitates, takes_mask
 from bench.reporting.figures import draw_tradeoff
 from bench.reporting.index import Entry, Index, index_page
+from bench.reporting.leaderboard_plot import DRAWN, leaderboard_plots
 from bench.reporting.page import first_line
-from bench.reporting.pixels import data_url
 from bench.results.out_folder import open_out, writing_into
 from bench.results.run_folder import REPORT, RUN, Results
 from bench.results.stamps import RESULTS, read_stamps, unlike
@@ -64,8 +64,6 @@ EXACT = PRECISIONS[0]
 """Precision of every encoder, and of the row with which the other rows of a space are compared."""
 FILES = ("leaderboard.csv", "leaderboard.md", "leaderboard.json", "leaderboard.png", "index.html")
 """Names of the files that show all spaces."""
-DRAWN = ("parameters", "tera_flop", "seconds_per_image")
-"""Costs against which the figure draws the quality."""
 
 
 @dataclass(frozen=True)
@@ -372,7 +370,8 @@ class Leaderboard:
         if metrics and costs:
             scaled = table.assign(**{name: table[name] * COSTS[name].scale for name in costs})
             draw_tradeoff(out / "leaderboard.png", scaled, costs=costs, qualities=metrics, title=title)
-            figure = data_url((out / "leaderboard.png").read_bytes())
+            plots = leaderboard_plots(rows, metrics, config.metrics.name)
+            figure = plots if plots.lines else None
         entries = [self._entry(out, name, result) for name, result in results.items()]
         index = Index(
             "Leaderboard of decoders",

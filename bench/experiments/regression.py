@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bench.config.experiment_configs import RegressionConfig
@@ -12,9 +13,11 @@ from bench.gate.command import read_old, write_reports
 from bench.gate.comparing import compare
 from bench.gate.margins import margins_of
 from bench.gate.read_run import read_side
-from bench.gate.report import github_commands, print_outcome, summary
+from bench.gate.report import github_commands, judged, print_outcome, summary
+from bench.reporting.index import index_page
 from bench.results.run_folder import Results
 from bench.runtime.distributed import World
+from bench.runtime.files import write_atomically
 from bench.tables.grid import terminal
 
 __all__ = ["Regression"]
@@ -33,6 +36,8 @@ class Regression(Collection):
 
     def run(self) -> Results:
         """Run every experiment, and write the comparison with the baseline as `gate.md`, `gate.xml` and `gate.json`.
+
+        The index page `index.html` then also shows the verdict, with each number that is worse or undecided.
 
         Nothing is compared if `gate.against` is not set, or if the run ends before the stage `tabulate`. The returned
         exit status is the highest exit status of all experiments. If this status is 0 and the results are compared, the
@@ -57,6 +62,9 @@ class Regression(Collection):
         outcome = compare(read_side(result.path), old, margins)
         markdown, xml, json = (result.path / f"gate.{suffix}" for suffix in ("md", "xml", "json"))
         write_reports(outcome, markdown=markdown, junit_xml=xml, json=json)
+        assert self.index is not None  # the main process has written the index page
+        section = judged(outcome, [markdown.name, xml.name, json.name])
+        write_atomically(result.path / "index.html", index_page(replace(self.index, judged=section)))
         print_outcome(outcome, terminal())
         if gate.annotations:
             print("\n".join(github_commands(outcome)))

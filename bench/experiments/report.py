@@ -14,7 +14,7 @@ import pandas
 
 from bench.checking.estimate import hindsight
 from bench.data.items import Item
-from bench.evaluation.costs import row_costs, unknown_costs
+from bench.evaluation.costs import own_row_costs, row_costs, unknown_costs
 from bench.evaluation.images import images_of, save_images
 from bench.evaluation.measure import MeasuredRun
 from bench.evaluation.setup import Setup
@@ -254,6 +254,23 @@ class RunReport:
         known = setup.remembered("costs", self.run.latents[:1], find, rows=own, count=count)
         return {row: known[row] for row in own}
 
+    def own_rows(self) -> dict[str, dict[str, Any]]:
+        """Return the code and the costs of each row that is a user's own, by the name of the row.
+
+        `bench.generation.own_rows.code_of_row` and `bench.evaluation.costs.own_row_costs` describe the content. The
+        store keeps the costs.
+        """
+        setup, own = self.setup, self.setup.own_code
+        if not own:
+            return {}
+
+        def find() -> dict[str, Any]:
+            batch = self.first_batch(1)
+            return {row: own_row_costs(setup.methods[row], batch) for row in own}
+
+        costs = setup.remembered("costs of own rows", self.run.latents[:1], find, rows=[*own], count=1)
+        return {row: {**code, **costs[row]} for row, code in own.items()}
+
     def first_items(self, most: int) -> int:
         """Return how many of the first `most` items are in the first block."""
         return min(most, next(self.run.items.blocks())[1])
@@ -311,6 +328,7 @@ class RunReport:
             facts={
                 "custom": setup.custom,
                 "python_rows": notes_on(setup.resolved["rows"]),
+                "own_rows": self.own_rows(),
                 "unet_weights": setup.facts["generator"]["unet_weights"] or None,
                 "lineage": {name: lineage for name, lineage in lineages.items() if lineage},
                 "manifest": items.hash,

@@ -24,7 +24,6 @@ from bench.generation.decoding import branch_is_off
 from bench.generation.received import received_latents
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
-from bench.reporting.index import headline
 from bench.reporting.latents import LatentStatistics
 from bench.reporting.notes import notes
 from bench.reporting.page import write_report
@@ -38,6 +37,7 @@ from bench.results.write import (
 from bench.runtime.not_available import NotAvailable
 from bench.tables.build import Findings, Table, best_rows, bins_of, build_table, rows_compared
 from bench.tables.effects import effects_of
+from bench.tables.headlines import headlines
 from bench.tables.judged_run import JudgedRun
 from bench.tables.judging import DecodedLatents, at_least, exact_on, judge
 from bench.tables.main_table import MAIN_TABLE, main_renderings
@@ -128,7 +128,7 @@ class TableExperiment:
             table=frame(table),
             records=records,
             summary=(setup.spec.number, summary.without_features()),
-            headline=headline(table),
+            headline=headlines(table),
         )
 
     def tabulate(

@@ -40,7 +40,8 @@ from bench.reporting.figures import TurnsLine, TurnsPanel, draw_lines, draw_turn
 from bench.reporting.gallery import Gallery
 from bench.reporting.notes import items_note
 from bench.reporting.page import Page, PageFigure, first_line, write_report
-from bench.reporting.pixels import data_url, masked
+from bench.reporting.pixels import masked
+from bench.reporting.turns_plot import turns_plots
 from bench.results.influences import write_influences
 from bench.results.run_folder import Results
 from bench.results.write import write_results, write_run, write_table
@@ -129,7 +130,7 @@ class TurnsExperiment:
                 self._save_images(run.out)
         facts = report.facts({})
         if gallery is not None:
-            write_report(run.out, self.page(run, table, gallery, facts, protocols))
+            write_report(run.out, self.page(table, gallery, facts, protocols))
         write_run(run.out, facts)
         if gallery is not None:
             print_turns(table, terminal(), verbose=self.config.verbose)
@@ -325,7 +326,6 @@ class TurnsExperiment:
 
     def page(
         self,
-        run: MeasuredRun,
         table: TurnsTable,
         gallery: Gallery,
         facts: dict[str, Any],
@@ -334,13 +334,12 @@ class TurnsExperiment:
         """Return the content of the report's page. The gallery shows the last turn.
 
         Args:
-            run: the scored run of turn 1.
             table: table to show.
             gallery: items to show with their pictures.
             facts: settings, weights and times of the run, as in `run.json`.
             protocols: protocol of each metric, by the name of the metric.
         """
-        drawn = (run.out / "figures" / CURVES).read_bytes()
+        plots = turns_plots(table, logarithmic=self.setup.reading.error)
         return Page(
             table.whole.title,
             f"profile {table.whole.profile}",
@@ -350,7 +349,7 @@ class TurnsExperiment:
             notes=(*table.whole.notes, "The gallery shows the images of the last turn."),
             protocols=protocols,
             gallery=gallery,
-            figure=PageFigure("Each metric by turn", data_url(drawn)),
+            figure=PageFigure("Each metric by turn", plots) if plots.lines else None,
         )
 
 

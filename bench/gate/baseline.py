@@ -20,7 +20,7 @@ from bench.results.stamps import Stamps
 from bench.runtime.files import write_atomically
 from bench.runtime.strict_json import checked, read_json
 
-__all__ = ["DIGITS", "read_baseline", "rounded", "write_baseline"]
+__all__ = ["DIGITS", "baseline_of", "read_baseline", "rounded", "write_baseline"]
 
 SCHEMA_VERSION = 2
 DIGITS = 5
@@ -29,6 +29,8 @@ DIGITS = 5
 Rounding to 5 digits changes a value by less than the smallest margin, and hides the small differences between machines.
 """
 ERROR_DIGITS = 2
+UNSTATED = Protocol.of({"baseline": "schema version 1, which does not state the sampling"})
+"""Sampling of the latents of a baseline of schema version 1, which does not state it."""
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:
@@ -46,9 +48,26 @@ def read_baseline(path: Path) -> Side:
         found = read_json(path)
     except FileNotFoundError:
         raise BadInputError(f"{path}: expected a baseline, found no such file; --update writes a baseline") from None
+    return baseline_of(found, path)
+
+
+def baseline_of(found: Mapping[str, Any], path: Path, *, older: bool = False) -> Side:
+    """Return the tables of a baseline from the content of its file.
+
+    Args:
+        found: content of the file.
+        path: path or name of the file, for messages.
+        older: True to accept schema version 1 as well. It states neither how the latents were sampled nor a hash of its
+            content. Therefore the gate does not accept it.
+
+    Raises:
+        BadInputError: the content is damaged, or has another schema version.
+    """
     version = found.get("schema_version")
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    if isinstance(version, bool) or version not in ((1, SCHEMA_VERSION) if older else (SCHEMA_VERSION,)):
         raise BadInputError(f"{path}: expected a baseline with schema_version {SCHEMA_VERSION}, found {version}")
+    if version != SCHEMA_VERSION:
+        found = _upgraded(found)
     baseline = checked(found, BaselineFile, str(path))
     protocols = {key: Protocol.of(settings) for key, settings in baseline["protocols"].items()}
     for key, protocol in protocols.items():
@@ -60,6 +79,23 @@ def read_baseline(path: Path) -> Side:
         check_seal(entry, f"{path}: {name}")
     tables = baseline["experiments"].items()
     return Side(path, {name: _table(name, entry, protocols, f"{path}: {name}") for name, entry in tables}, ())
+
+
+def _upgraded(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a baseline of schema version 1 with the keys of the current version."""
+    entries = found.get("experiments")
+    if not isinstance(entries, dict):
+        return dict(found)
+    tables = {
+        name: sealed({"sampling": UNSTATED.hash if entry.get("manifest") else None, **entry})
+        if isinstance(entry, dict)
+        else entry
+        for name, entry in entries.items()
+    }
+    protocols = found.get("protocols")
+    if isinstance(protocols, dict):
+        protocols = {**protocols, UNSTATED.hash: UNSTATED.settings}
+    return {**found, "schema_version": SCHEMA_VERSION, "experiments": tables, "protocols": protocols}
 
 
 def _table(name: str, entry: BaselineTable, protocols: Mapping[str, Protocol], place: str) -> Measured:

@@ -20,7 +20,7 @@ from bench.results.stamps import Stamps, unlike
 from bench.runtime.not_available import NotAvailable
 from bench.tables.build import style_of
 
-__all__ = ["Comparison", "Outcome", "compare"]
+__all__ = ["Comparison", "Outcome", "compare", "incomparable"]
 
 NOTHING = Number(None, False, reason="not measured")
 
@@ -147,34 +147,23 @@ class _Collector:
     problems: list[Problem]
     notes: list[str]
 
-    def miss(self, experiment: str, what: str) -> None:
-        self.problems.append(Problem(experiment, what))
+    def miss(self, experiment: str, what: str, metric: str = "", rows: Sequence[str] = ()) -> None:
+        self.problems.append(Problem(experiment, what, metric, tuple(rows)))
 
     def table(self, new: Measured, old: Measured) -> None:
         name = old.experiment
         if new.custom != old.custom:
             words = [" ".join(side.custom) or "no override" for side in (new, old)]
             self.notes.append(f"{name}: the new run has {words[0]}, the old run has {words[1]}")
-        if new.profile != old.profile:
-            self.miss(name, f"profile: expected {old.profile}, found {new.profile}")
-            return
-        whole = [Stamps(side.stamps.manifest, {}, side.stamps.pictures) for side in (new, old)]
-        apart = unlike(*whole)
-        if apart is not None:
-            counts = [max((number.n for number in side.numbers.values()), default=0) for side in (old, new)]
-            self.miss(
-                name,
-                f"{apart}; the old run has {counts[0]} items and the new run has {counts[1]}",
-            )
-            return
-        sampling = _sampling(new, old)
-        if sampling is not None:
-            self.miss(name, sampling)
+        reason = incomparable(new, old)
+        if reason is not None:
+            self.miss(name, reason)
             return
         new_value, old_value = (dict.fromkeys(row for row, _ in side.numbers) for side in (new, old))
         for row in old_value:
             if row not in new_value:
-                self.miss(name, f"row {row}: expected it in the new and in the old run, found it only in the old run")
+                missing = f"row {row}: expected it in the new and in the old run, found it only in the old run"
+                self.miss(name, missing, rows=[row])
         more = [row for row in new_value if row not in old_value]
         if more:
             self.notes.append(f"{name}: only the new run has these rows: {', '.join(more)}")
@@ -191,7 +180,7 @@ class _Collector:
             return
         reason = _unlike(metric, new.stamps, old.stamps)
         if reason is not None:
-            self.miss(name, reason)
+            self.miss(name, reason, metric)
             return
         reasons: dict[str, list[str]] = {}
         for row in rows:
@@ -208,7 +197,7 @@ class _Collector:
             if not worse.paired and old.digits is None and old.stamps.manifest:
                 self._once(f"{name}: values are compared without intervals, because one side has no {INFLUENCES}")
         for why, found in reasons.items():
-            self.miss(name, f"{metric} of {', '.join(found)}: {why}")
+            self.miss(name, f"{metric} of {', '.join(found)}: {why}", metric, found)
 
     def _costs(self, name: str, rows: Sequence[str], new: Measured, old: Measured) -> None:
         """Compare the costs of `rows`, which are in the new and in the old run.
@@ -230,11 +219,28 @@ class _Collector:
                     self.miss(
                         name,
                         f"{cost} of {row}: expected it in the new and in the old run, found it only in the {side} run",
+                        cost,
+                        [row],
                     )
 
     def _once(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+def incomparable(new: Measured, old: Measured) -> str | None:
+    """Return the reason why no number of two tables can be compared; None if there is no such reason.
+
+    The profiles, the items and the sampling of the latents of the two tables are compared.
+    """
+    if new.profile != old.profile:
+        return f"profile: expected {old.profile}, found {new.profile}"
+    whole = [Stamps(side.stamps.manifest, {}, side.stamps.pictures) for side in (new, old)]
+    apart = unlike(*whole)
+    if apart is not None:
+        counts = [max((number.n for number in side.numbers.values()), default=0) for side in (old, new)]
+        return f"{apart}; the old run has {counts[0]} items and the new run has {counts[1]}"
+    return _sampling(new, old)
 
 
 def _sampling(new: Measured, old: Measured) -> str | None:

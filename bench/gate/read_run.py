@@ -47,6 +47,10 @@ class Problem:
     """Name of the experiment that has the problem; empty if the problem concerns a whole folder."""
     what: str
     """Description of the problem: a field or a file, the content that was expected, and the content that was found."""
+    metric: str = ""
+    """Metric or cost that has the problem; empty if the problem concerns the whole experiment."""
+    rows: tuple[str, ...] = ()
+    """Rows that have the problem; empty if the problem concerns all rows."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Number:
     """Reason why there is no value; empty if there is one."""
     influence: Influence | None = None
     """Influences of the items on the value; None if only the value was saved, as in a baseline."""
+    ci95: tuple[float, float] | None = None
+    """95 % interval of the value; None if it is unknown, as in a baseline."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +250,9 @@ def _number(folder: Path, cell: Cell, entry: Entry | None, influences: Mapping[C
         raise BadInputError(
             f"{folder / INFLUENCES}: expected {entry['n']} items of {metric} of {row}, as in {RESULTS}, found {count}"
         )
-    return Number(value, better, entry["stderr"], entry["n"], "", found)
+    low_high = entry.get("ci95")
+    interval = None if low_high is None else (low_high[0], low_high[1])
+    return Number(value, better, entry["stderr"], entry["n"], "", found, interval)
 
 
 def _costs(found: Mapping[str, Costs]) -> dict[Cell, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,15 +14,18 @@ from rich.text import Text
 
 from bench.gate.comparing import Comparison, Outcome
 from bench.gate.decision import Verdict
+from bench.reporting.index import Judged
 from bench.runtime.text import one_line
 from bench.tables.grid import Grid, markdown, print_grid, print_notes
 
-__all__ = ["as_json", "github_commands", "junit", "print_outcome", "summary", "to_markdown"]
+__all__ = ["as_json", "github_commands", "judged", "junit", "print_outcome", "summary", "to_markdown"]
 
 SCHEMA_VERSION = 1
 HEADS = ["verdict", "row", "metric", "old", "new", "change, 95 % interval", "worse by at most", "margin"]
 SHOWN = (Verdict.REGRESSION, Verdict.CANNOT_TELL, Verdict.IMPROVED)
 """Verdicts whose numbers are listed one by one; numbers that pass are only counted."""
+KINDS = {Verdict.REGRESSION: "bad", Verdict.CANNOT_TELL: "open"}
+"""CSS class of each verdict on a page; other verdicts have the class `good`."""
 MOST = 9
 """Number of findings that get an annotation of their own, if there are more than ten findings of one kind.
 
@@ -70,6 +73,26 @@ def to_markdown(outcome: Outcome) -> str:
     tables = [f"##{markdown(experiment, [grid], [])}" for experiment, grid in _grids(outcome)]
     lines = [f"- {_plain(reason)}" for reason in (*_reasons(outcome), *outcome.notes)]
     return "\n".join([head, *(text.rstrip() + "\n" for text in tables), *lines]).rstrip() + "\n"
+
+
+def judged(outcome: Outcome, files: Sequence[str] = ()) -> Judged:
+    """Return the section of an index page. It shows worse and undecided numbers, and folds all others.
+
+    Args:
+        outcome: outcome of the comparison.
+        files: names of the files beside the page that contain the whole outcome.
+    """
+    return Judged(
+        str(outcome.verdict),
+        KINDS.get(outcome.verdict, "good"),
+        summary(outcome),
+        f"{outcome.new} is compared with {outcome.old}",
+        tuple(_grids(outcome, (Verdict.REGRESSION, Verdict.CANNOT_TELL))),
+        tuple(_reasons(outcome)),
+        tuple(_grids(outcome, (Verdict.IMPROVED, Verdict.PASS))),
+        outcome.notes,
+        files,
+    )
 
 
 def junit(outcome: Outcome) -> bytes:
@@ -186,7 +209,8 @@ def _grids(outcome: Outcome, verdicts: tuple[Verdict, ...] = SHOWN) -> Iterator[
     for experiment in dict.fromkeys(found.experiment for found in outcome.comparisons):
         lines = [_line(found) for found in shown if found.experiment == experiment]
         if lines:
-            yield experiment, Grid(HEADS, lines, left=3)
+            title = f"{experiment}: {', '.join(verdicts)}"
+            yield experiment, Grid(HEADS, lines, left=3, title=title)
 
 
 def _line(found: Comparison) -> list[str]:

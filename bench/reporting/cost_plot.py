@@ -1,113 +1,84 @@
-"""Functions that prepare a list of each row's costs, and plots of the rows' quality against their costs.
-
-A plot consists of positions and texts, from which the page of the report draws the plot.
-"""
+"""Functions that prepare a list of each row's costs, and plots of the rows' quality against their costs."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from matplotlib.ticker import LogLocator, MaxNLocator
+from bench.metrics.summary import Measurement
+from bench.reporting.plots import Axis, Plot, Plots, Point, Series
+from bench.tables.build import Metric, Table
+from bench.tables.leaderboard import Cost
+from bench.tables.render import measured_shown
 
-from bench.tables.build import Column, Table
+__all__ = ["COSTS", "CostLine", "CostedRow", "Costs", "Quality", "cost_plots", "costs_of"]
 
-__all__ = ["HEIGHT", "WIDTH", "CostLine", "Costs", "Plot", "Point", "costs_of"]
-
-WIDTH, HEIGHT = 340, 240
-"""Width and height of a plot, in the units in which all positions in the plot are given."""
-LEFT, RIGHT, TOP, BOTTOM = 58, 18, 14, 44
-MARGIN = 0.08
-"""Empty space at each end of an axis, as a fraction of the range of the values."""
-WIDE = 30
-"""An axis is logarithmic if the largest value divided by the smallest value is above this ratio."""
-APART = 13
-"""Smallest vertical distance between the printed numbers of neighbouring points, in the plot's units."""
-AXES = {
-    "parameters": ("parameters [millions]", 1e-6),
-    "tera_flop": ("TFLOP an image", 1.0),
-    "seconds_per_image": ("decoding [ms an image]", 1e3),
+COSTS = {
+    "parameters": Cost("parameters [millions]", 1e-6),
+    "tera_flop": Cost("TFLOP an image", 1.0),
+    "seconds_per_image": Cost("decoding [ms an image]", 1e3),
 }
-"""Title of each cost, and the factor that converts its values to the unit in the title."""
+"""Costs that the report of a table shows, by the name under which `bench.evaluation.costs.row_costs` measures them."""
 
 
 @dataclass(frozen=True)
-class Point:
-    number: int
-    """Number of the row in the list of costs; it is printed beside the point."""
-    words: str
-    """Text that names the row and gives its values."""
-    x: float
-    y: float
-    low: float | None
-    """Vertical position at which the line of the standard error starts, below the point; None without an error."""
-    high: float | None
-    number_y: float
-    """Vertical position of the printed number; see `_spaced`."""
+class Quality:
+    """A value of a metric as it is printed, that is, in the unit of the metric's heading."""
+
+    value: float
+    stderr: float | None
+    shown: str
+    """Text of the value with its standard error."""
+
+    @classmethod
+    def of(cls, found: Measurement | None, style: Metric) -> Quality | None:
+        """Return the value of a measurement; None if it has no value.
+
+        Args:
+            found: measurement; None if the metric was not measured.
+            style: style of the metric.
+        """
+        if found is None or found.value is None:
+            return None
+        stderr = None if found.stderr is None else found.stderr * style.scale
+        return cls(found.value * style.scale, stderr, measured_shown(found, style))
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A plot of one metric against one cost. All positions are measured from the upper left corner of the plot."""
+class CostedRow:
+    """A row as plots of quality against cost show it."""
 
-    metric: str
-    cost: str
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
-    points: tuple[Point, ...]
-    left: float = LEFT
-    right: float = WIDTH - RIGHT
-    top: float = TOP
-    bottom: float = HEIGHT - BOTTOM
+    number: str
+    """Short text beside the row's points, by which the row is found in a list."""
+    name: str
+    costs: Mapping[str, float]
+    """Costs in the units in which they are measured."""
+    qualities: Mapping[str, Quality]
+    group: str = ""
+    """Name of the rows' group, which the legend shows. The points of a group have a colour and a shape of their own."""
 
 
 @dataclass(frozen=True)
 class CostLine:
-    number: int
+    number: str
+    """Number of the row, which the plots print beside the row's point."""
     label: str
     cells: tuple[str, ...]
     """Texts of the number of parameters, the operations, the decoding time in milliseconds, and its share of the time.
 
-    The share is the decoding time divided by the sum of the decoding time and the sampling time.
+    The share is the decoding time divided by the sum of the decoding time and the sampling time. The value of each
+    metric in `Costs.metrics` follows, with its standard error.
     """
 
 
 @dataclass(frozen=True)
 class Costs:
     lines: tuple[CostLine, ...]
-    plots: tuple[Plot, ...]
+    metrics: tuple[str, ...]
+    """Titles of the metrics that the plots show."""
+    plots: Plots
     sampling: str
     """Sentence that says how long the sampling of one image took, or that this run sampled nothing."""
-
-
-@dataclass(frozen=True)
-class _Axis:
-    low: float
-    high: float
-    log: bool
-    start: float
-    stop: float
-
-    @classmethod
-    def of(cls, values: Sequence[float], start: float, stop: float) -> _Axis:
-        least, most = min(values), max(values)
-        if least > 0 and most / least > WIDE:
-            factor = (most / least) ** MARGIN
-            return cls(least / factor, most * factor, True, start, stop)
-        margin = MARGIN * (most - least) or abs(most) * MARGIN or 1.0
-        low = max(least - margin, 0.0) if least >= 0 and least < 0.25 * most else least - margin
-        return cls(low, most + margin, False, start, stop)
-
-    def place(self, value: float) -> float:
-        scale = math.log if self.log else float
-        low, high = scale(self.low), scale(self.high)
-        return round(self.start + (scale(value) - low) / (high - low) * (self.stop - self.start), 2)
-
-    def ticks(self) -> tuple[tuple[float, str], ...]:
-        locator = LogLocator(subs=(1.0, 3.0), numticks=6) if self.log else MaxNLocator(4)
-        values = [float(value) for value in locator.tick_values(self.low, self.high)]
-        return tuple((self.place(value), f"{value:g}") for value in values if self.low <= value <= self.high)
 
 
 def costs_of(
@@ -126,13 +97,32 @@ def costs_of(
     rows = [row for row in table.rows if row.key in costs and not row.beside]
     if not rows:
         return None
-    numbers = {row.key: number for number, row in enumerate(rows, 1)}
-    lines = tuple(CostLine(numbers[row.key], row.label, _cells(costs[row.key], sampling)) for row in rows)
-    plots = tuple(
-        plot
-        for column in table.columns
-        for cost in AXES
-        if (plot := _plot(table, column, cost, costs, numbers)) is not None
+    shown = [
+        CostedRow(
+            str(number),
+            row.label,
+            costs[row.key],
+            {
+                column.metric: quality
+                for column in table.columns
+                if (quality := Quality.of(row.measured.get(column.metric), column.format)) is not None
+            },
+        )
+        for number, row in enumerate(rows, 1)
+    ]
+    plots = cost_plots(shown, {column.metric: column.title for column in table.columns}, COSTS)
+    drawn = {line[0].title for line in plots}
+    metrics = [column for column in table.columns if column.title in drawn]
+    lines = tuple(
+        CostLine(
+            row.number,
+            row.name,
+            (
+                *_cells(row.costs, sampling),
+                *(row.qualities[column.metric].shown if column.metric in row.qualities else "–" for column in metrics),
+            ),
+        )
+        for row in shown
     )
     if sampling is None:
         words = (
@@ -144,7 +134,7 @@ def costs_of(
             f"Sampling an image took {sampling * 1e3:,.3g} ms{within}; the share is decoding's "
             "part of the sum of both times."
         )
-    return Costs(lines, plots, words)
+    return Costs(lines, tuple(column.title for column in metrics), Plots(plots), words)
 
 
 def _cells(found: Mapping[str, float], sampling: float | None) -> tuple[str, ...]:
@@ -158,52 +148,58 @@ def _cells(found: Mapping[str, float], sampling: float | None) -> tuple[str, ...
     )
 
 
-def _plot(
-    table: Table, column: Column, cost: str, costs: Mapping[str, Mapping[str, float]], numbers: Mapping[str, int]
-) -> Plot | None:
-    title, factor = AXES[cost]
-    scale, decimals = column.format.scale, column.format.decimals
-    found = []
-    for row in table.rows:
-        measured = row.measured.get(column.metric)
-        if row.key in numbers and cost in costs[row.key] and measured is not None and measured.value is not None:
-            error = None if measured.stderr is None else measured.stderr * scale
-            found.append((row, costs[row.key][cost] * factor, measured.value * scale, error))
-    if len(found) < 2:
-        return None
-    x_axis = _Axis.of([x for _, x, _, _ in found], LEFT, WIDTH - RIGHT)
-    ends = [end for _, _, y, error in found for end in ((y,) if error is None else (y - error, y + error))]
-    y_axis = _Axis.of(ends, HEIGHT - BOTTOM, TOP)
-    points = [
-        Point(
-            numbers[row.key],
-            f"{row.label}: {column.title} {y:,.{decimals}f}, {title} {x:,.4g}",
-            x_axis.place(x),
-            y_axis.place(y),
-            None if error is None else y_axis.place(max(y - error, y_axis.low)),
-            None if error is None else y_axis.place(y + error),
-            y_axis.place(y),
-        )
-        for row, x, y, error in found
-    ]
-    return Plot(column.title, title, x_axis.ticks(), y_axis.ticks(), tuple(_spaced(points)))
+def cost_plots(
+    rows: Sequence[CostedRow], metrics: Mapping[str, str], costs: Mapping[str, Cost], *, joined: bool = False
+) -> tuple[tuple[Plot, ...], ...]:
+    """Return the plots of quality against cost, one line for each metric and in it one plot for each cost.
 
+    All plots of one metric have the same axis of its values, and all plots of one cost have the same axis of the cost.
+    The intervals are one standard error to each side. A plot with fewer than two points is left out.
 
-def _spaced(points: Sequence[Point]) -> list[Point]:
-    """Move the printed numbers of close points apart vertically, so that they do not overlap.
-
-    In the upper half of the plot, numbers are moved down, and in the lower half, numbers are moved up. Two numbers of
-    different halves can still overlap. The points themselves are not moved.
-
-    Returns:
-        New points with the new positions of their numbers, in the order of the numbers.
+    Args:
+        rows: rows to show.
+        metrics: heading of each metric, by its name.
+        costs: title and scale of each cost, by its name.
+        joined: whether a line joins the points of each group, from the lowest to the highest cost.
     """
-    done: list[Point] = []
-    for way in (1, -1):
-        half = [point for point in points if (point.y < (HEIGHT - BOTTOM) / 2) == (way > 0)]
-        placed: list[Point] = []
-        for point in sorted(half, key=lambda point: way * point.y):
-            near = [way * other.number_y + APART for other in placed if abs(other.x - point.x) < 2 * APART]
-            placed.append(replace(point, number_y=way * max([way * point.y, *near])))
-        done += placed
-    return sorted(done, key=lambda point: point.number)
+    lines = []
+    across = {
+        name: Axis.of(cost.title, [row.costs[name] * cost.scale for row in rows if name in row.costs])
+        for name, cost in costs.items()
+        if any(name in row.costs for row in rows)
+    }
+    for metric, heading in metrics.items():
+        shown = [row for row in rows if metric in row.qualities]
+        ends = [end for row in shown for end in _ends(row.qualities[metric])]
+        plots = [
+            Plot(
+                heading, axis, Axis.of(heading, ends), _series(rows, metric, heading, name, costs[name], joined=joined)
+            )
+            for name, axis in across.items()
+            if sum(name in row.costs for row in shown) > 1
+        ]
+        if plots:
+            lines.append(tuple(plots))
+    return tuple(lines)
+
+
+def _ends(found: Quality) -> tuple[float, float]:
+    error = found.stderr or 0.0
+    return found.value - error, found.value + error
+
+
+def _series(
+    rows: Sequence[CostedRow], metric: str, heading: str, name: str, cost: Cost, *, joined: bool
+) -> tuple[Series, ...]:
+    """Return the points of each group in one plot; a group without points in this plot is empty."""
+    points: dict[str, list[Point]] = {row.group: [] for row in rows}
+    for row in rows:
+        if metric in row.qualities and name in row.costs:
+            found, x = row.qualities[metric], row.costs[name] * cost.scale
+            low, high = (None, None) if found.stderr is None else _ends(found)
+            words = f"{row.name}: {heading} {found.shown}, {cost.title} {x:,.4g}"
+            points[row.group].append(Point(x, found.value, words, row.number, low, high))
+    return tuple(
+        Series(group, tuple(sorted(found, key=lambda point: point.x) if joined else found), joined)
+        for group, found in points.items()
+    )

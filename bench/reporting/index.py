@@ -8,15 +8,18 @@ from pathlib import Path
 
 from bench.errors import BadInputError
 from bench.reporting.page import kind_of, template, verdict_counts
+from bench.reporting.plots import Plots
 from bench.results.run_files import read_results
 from bench.results.stamps import RESULTS
-from bench.tables.build import Column, Table
 from bench.tables.claims import HARNESS
 from bench.tables.grid import Grid
-from bench.tables.render import change_shown
+from bench.tables.headlines import ALIKE, BETTER, DIFFERENT, HEADLINES_EXPLAINED, NO_VERDICT, WORSE, Headline
 from bench.tables.verdicts import Verdict
 
-__all__ = ["Entry", "Index", "counts_of", "headline", "index_page"]
+__all__ = ["Entry", "Index", "Judged", "counts_of", "index_page"]
+
+KINDS = {BETTER: "good", WORSE: "bad", DIFFERENT: "none", ALIKE: "none", NO_VERDICT: "open"}
+"""CSS class of each word of a headline."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,34 @@ class Entry:
     """Description of the experiment."""
     link: str | None = None
     """Address of the run's report, relative to the index; None if there is no report."""
-    headline: tuple[str, ...] = ()
+    headline: tuple[Headline | str, ...] = ()
+    """Comparisons of the best rows with the reference row, or sentences."""
     counts: Sequence[tuple[str, int, str]] = ()
     """Number of the run's claims with each verdict, as `bench.reporting.page.verdict_counts` returns it."""
     seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The gate's outcome as an index page shows it."""
+
+    verdict: str
+    """Verdict on the whole run, such as `regression`."""
+    kind: str
+    """CSS class that gives the verdict its colour: `good`, `bad` or `open`."""
+    summary: str
+    """Line with the verdict and the number of comparisons of each kind."""
+    sides: str
+    """Text that names the new and the old numbers."""
+    failed: Sequence[tuple[str, Grid]]
+    """For each experiment, the numbers that are worse or undecided."""
+    reasons: Sequence[str]
+    """Reasons why numbers could not be compared."""
+    passed: Sequence[tuple[str, Grid]]
+    """For each experiment, all other numbers, which the page folds."""
+    notes: Sequence[str]
+    files: Sequence[str] = ()
+    """Names of files beside the page that contain the whole outcome."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +77,24 @@ class Index:
     """
     grids: Sequence[Grid] = ()
     grid_title: str = ""
-    figure: str | None = None
-    """Content of a figure as a `data:` address; None if the page shows no figure."""
+    figure: Plots | None = None
+    """Plots of quality against cost; None if the page shows no plots."""
     claims: Sequence[Verdict] = ()
     command: str = ""
+    judged: Judged | None = None
+    """Outcome of the gate; None if nothing was compared."""
+
+    @property
+    def compares(self) -> bool:
+        """True if any headline compares a row with a reference row, so that the page explains how to read it."""
+        return any(isinstance(one, Headline) and one.word for entry in self.entries for one in entry.headline)
 
 
 def index_page(index: Index) -> str:
     """Return the index page as HTML. The page has links to the reports of the runs, but loads no other file."""
-    return template("index.html").render(index=index, kind_of=kind_of)
+    return template("index.html").render(
+        index=index, kind_of=kind_of, word_kinds=KINDS, headlines_explained=HEADLINES_EXPLAINED
+    )
 
 
 def counts_of(run: Path) -> list[tuple[str, int, str]]:
@@ -75,40 +111,3 @@ def counts_of(run: Path) -> list[tuple[str, int, str]]:
     except (FileNotFoundError, BadInputError):
         return []
     return verdict_counts(claim["verdict"] for claim in claims if claim.get("by") != HARNESS)
-
-
-def headline(table: Table) -> tuple[str, ...]:
-    """Return one text for each column of a table. The text compares the column's best row with the reference row.
-
-    The best row is chosen from the measured rows that the paper's table also has, except the reference row. If none of
-    these rows has a value in a column, the column has no text. If the reference row has no value, the text contains
-    only the best row with its value.
-    """
-    return tuple(words for column in table.columns if (words := _headline(table, column)))
-
-
-def _headline(table: Table, column: Column) -> str:
-    found = {
-        row.label: measured
-        for row in table.rows
-        if row.in_paper and (measured := row.measured.get(column.metric)) is not None and measured.value is not None
-    }
-    base = found.pop(table.reference, None)
-    if not found:
-        return ""
-    values = {label: one.value or 0.0 for label, one in found.items()}
-    if column.format.zero_is_best:
-        values = {label: abs(value) for label, value in values.items()}
-    best = (max if column.format.higher_is_better else min)(values, key=values.__getitem__)
-    shown = f"{column.title}: " if base is None else f"{column.title}: {table.reference} {_shown(base.value, column)}; "
-    shown += f"{best} {_shown(found[best].value, column)}"
-    difference = found[best].difference
-    if difference is None:
-        return shown
-    verdict = "differs" if found[best].differs else "does not differ significantly"
-    return f"{shown}, {verdict}: {change_shown(difference, column.format)}"
-
-
-def _shown(value: float | None, column: Column) -> str:
-    assert value is not None  # rows without a value are left out
-    return f"{value * column.format.scale:,.{column.format.decimals}f}"

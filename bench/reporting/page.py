@@ -19,12 +19,13 @@ from markupsafe import Markup
 from bench.config.overrides import command
 from bench.config.schema import REHEARSAL
 from bench.metrics.protocol import Protocol
-from bench.reporting.cost_plot import HEIGHT, WIDTH, Costs
+from bench.reporting.cost_plot import Costs
 from bench.reporting.downloads import download_groups, files_of_run
 from bench.reporting.gallery import Gallery
 from bench.reporting.meanings import Meanings
 from bench.reporting.page_table import PageTable, page_table
 from bench.reporting.pixels import ERROR_GAIN
+from bench.reporting.plots import Plots
 from bench.results.run_folder import REPORT
 from bench.runtime.files import write_atomically
 from bench.runtime.text import printable
@@ -63,11 +64,10 @@ KINDS = {HOLDS: "good", FAILS: "bad", INCONCLUSIVE: "open", NOT_TESTED: "none"}
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure that the page shows below its tables."""
+    """Plots that the page shows below its tables."""
 
     title: str
-    uri: str
-    """Content of the picture as a `data:` address, so that the page loads no other file."""
+    plots: Plots
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,6 @@ def _rendered(page: Page) -> str:
         protocols=_stamps(page.protocols or {}),
         listed=LISTED,
         gain=ERROR_GAIN,
-        size=(WIDTH, HEIGHT),
     )
 
 

@@ -315,6 +315,7 @@ class JobFile(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
     name: str
     chosen: dict[str, str]
+    overrides: NotRequired[list[str]]
     status: int
     message: str
 

@@ -13,6 +13,7 @@ import pandas
 
 if TYPE_CHECKING:
     from bench.metrics.summary import Summary
+    from bench.tables.headlines import Headline
 
 __all__ = ["REPORT", "RUN", "SCHEMA_VERSION", "Forecast", "Results", "portable"]
 
@@ -50,8 +51,8 @@ class Results:
     summary: tuple[int, Summary] | None = None
     """Pair of the table's number in the paper and the run's estimates, which statements on several tables need; None if
     there are none."""
-    headline: tuple[str, ...] = ()
-    """Short texts with the most important numbers. A page that lists several runs shows them."""
+    headline: tuple[Headline | str, ...] = ()
+    """Comparisons of the best rows with the reference row, or sentences. A page that lists several runs shows them."""
     forecast: Forecast | None = None
     """Time, memory and disk space that the run is expected to need, for the stage `check`; None if not estimated."""
 

@@ -79,7 +79,7 @@ def run_sweep(words: list[str], run: Run) -> int:
     if not World.here().is_main_process:
         return max(run_job(run, job, None).status for job in jobs)
     stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    content = {"experiment": SWEEP, "config": {job.name: job.overrides for job in jobs}}
+    content = {"experiment": SWEEP, "config": {job.name: job.overrides for job in jobs}, "words": words}
     if out_values:
         check_folder(out_values[-1], content, overwrite="overwrite=true" in jobs[0].overrides)
         out = writable_folder(out_values[-1], "out")

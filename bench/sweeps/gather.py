@@ -12,38 +12,55 @@ have different items, each line of the table also has the first digits of the ma
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas
 
 from bench.config.compose import group_of
-from bench.config.schema import REHEARSAL, REHEARSAL_NOTE
+from bench.config.schema import REHEARSAL
 from bench.errors import BadInputError
 from bench.results.out_folder import STARTED
-from bench.results.run_files import JobFile
-from bench.results.run_folder import REPORT, RUN
+from bench.results.run_files import JobFile, is_layers, read_results
+from bench.results.run_folder import RUN
 from bench.results.stamps import RESULTS, Stamps, read_stamps, unlike
 from bench.runtime.files import read_if_there, write_atomically
 from bench.runtime.strict_json import read_json_as
 from bench.runtime.text import csv_text, one_line, printable
+from bench.sweeps.again import sweep_title, swept_values
 from bench.sweeps.jobs import JOB, SWEEP
-from bench.tables.grid import Grid, markdown, print_grid, terminal
+from bench.tables.build import METRICS, Styles, style_of, styles_of
+from bench.tables.grid import markdown, print_grid, terminal
 
 __all__ = ["gather", "main"]
 
 BAD_INPUT = 2
 USAGE = "usage: python -m bench.gather DIR"
 COSTS = {"parameters": "parameters", "tera_flop": "TFLOP an image", "seconds_per_image": "seconds an image"}
+"""Costs of a row, by the names under which `bench.evaluation.costs.row_costs` measures them, with titles for a figure.
+"""
 STAMPING = {"experiment", "profile", "dataset", "metrics", "seed", "limit", "table", "paths"}
 """Groups of keys that choose items or protocols. If a sweep changes one of them, the stamps differ on purpose."""
 REHEARSED = "All jobs of a rehearsal"
 """Title of the table if any of its numbers come from a rehearsal with random weights."""
 NOTHING = pandas.DataFrame([{}], index=[0])
-QUALITIES = ("fid", "lpips", "pre_error", "pre_error_released", "clip_score", "inception_score")
+WEIGHTS = "decoder/diffusion_pytorch_model.safetensors"
+"""Path of the trained weights in the folder of a training."""
+
+
+@dataclass(frozen=True)
+class GatheredJob:
+    """The results of one job."""
+
+    frame: pandas.DataFrame
+    """Lines of the job, without the columns that identify the job; one empty line if the job has no numbers."""
+    stamps: Stamps | None = None
+    """Stamps of the numbers; None for a training and for a job without numbers."""
+    headings: Mapping[str, str] = field(default_factory=dict)
+    """Heading of each main metric of the job's table, by the name of the metric."""
 
 
 def gather(folder: Path) -> list[str]:
@@ -62,47 +79,92 @@ def gather(folder: Path) -> list[str]:
     Raises:
         BadInputError: the folder contains no job, or a `job.json` is damaged.
     """
+    # Imported here, because they take a second, and every command that could sweep imports this module.
+    from bench.sweeps.page import profiles_of, sweep_notes, sweep_page
+    from bench.sweeps.table import SweepTable
+
     jobs = sorted(folder.glob(f"*/{JOB}"), key=lambda path: (len(path.parent.name), path.parent.name))
     if not jobs:
         raise BadInputError(f"{folder}: expected folders of jobs, each with the file {JOB}, found no such folder")
+    records = [_job(path.parent) for path in jobs]
+    found: list[GatheredJob] = []
     lines: list[pandas.DataFrame] = []
     problems: list[str] = []
     first: Stamps | None = None
-    for path in jobs:
-        job = _job(path.parent)
+    for path, job in zip(jobs, records, strict=True):
         try:
-            found, stamps = _results(path.parent, job, first)
-            lines.append(_lines(job, found, stamps, job["message"].partition("\n")[0]))
-            first = first or stamps
+            one = _results(path.parent, job, first)
+            lines.append(_lines(job, one, job["message"].partition("\n")[0]))
+            found.append(one)
+            first = first or one.stamps
         except BadInputError as error:
             problems.append(f"job {job['name']}: {error}")
-            lines.append(_lines(job, NOTHING, None, str(error)))
+            lines.append(_lines(job, GatheredJob(NOTHING), str(error)))
     table = pandas.concat(lines, ignore_index=True)
     if "items" in table and table["items"].nunique() < 2:
         table = table.drop(columns="items")
     table = table.dropna(axis="columns", how="all")
-    rehearsed = _rehearsed([path.parent for path in jobs])
+    profiles = profiles_of([path.parent for path in jobs])
+    rehearsed = REHEARSAL in profiles
     if rehearsed:
         table = table.assign(profile=REHEARSAL)
     write_atomically(folder / "sweep.csv", csv_text(table))
-    keys = [name for name in table if str(name) in ("job", *_job(jobs[0].parent)["chosen"], "items", "profile")]
-    grid = _grid(table, keys)
-    title = REHEARSED if rehearsed else "All jobs"
-    write_atomically(folder / "sweep.md", markdown(title, [grid], [REHEARSAL_NOTE] if rehearsed else []))
-    if set(COSTS) & set(table.columns) and "items" not in table:
+    swept = tuple(swept_values(records))
+    alike = _alike([one.stamps for one in found if one.stamps is not None], swept)
+    styles = _styles([path.parent for path in jobs])
+    shown = SweepTable(table, swept, _headings(found), styles, alike=alike)
+    grids, title = list(shown.grids()), REHEARSED if rehearsed else sweep_title(records)
+    write_atomically(folder / "sweep.md", markdown(title, grids, sweep_notes(shown, profiles)))
+    if shown.costs and shown.metrics and "items" not in table:
         from bench.reporting.figures import draw_tradeoff
 
         draw_tradeoff(
             folder / "sweep.png",
-            table,
-            costs={name: title for name, title in COSTS.items() if name in table},
-            qualities=[name for name in QUALITIES if name in table],
+            table.assign(label=table.get("label", "decoder")),
+            costs={name: title for name, title in COSTS.items() if name in shown.costs},
+            qualities=[*shown.metrics],
             title=REHEARSED if rehearsed else "",
         )
-    write_atomically(folder / "sweep.html", _page(folder, [path.parent for path in jobs], grid, rehearsed=rehearsed))
-    print_grid(grid, title, terminal())
+    page = sweep_page(folder, list(zip((path.parent for path in jobs), records, strict=True)), shown)
+    write_atomically(folder / "sweep.html", page)
+    for grid in grids:
+        print_grid(grid, f"{title}: {grid.title}", terminal())
     print(one_line(f"{folder / 'sweep.csv'}"))
     return problems + _without_end(folder, {path.parent.name for path in jobs})
+
+
+def _alike(stamps: Sequence[Stamps], swept: Sequence[str]) -> bool:
+    """Return whether all jobs have the same items and protocols.
+
+    Trainings have no stamps. Their numbers have the same items unless the sweep changes a key that chooses items.
+    """
+    if not stamps:
+        return not STAMPING & {group_of(key) for key in swept}
+    return all(unlike(one, stamps[0]) is None for one in stamps[1:])
+
+
+def _headings(jobs: Sequence[GatheredJob]) -> dict[str, str]:
+    """Return the heading of each main metric of the jobs' tables.
+
+    If two jobs have different headings of a metric, because their feature networks differ, the name of the network is
+    left out.
+    """
+    found: dict[str, str] = {}
+    for metric, heading in ((metric, heading) for job in jobs for metric, heading in job.headings.items()):
+        style = style_of(metric)
+        other = found.setdefault(metric, heading) != heading
+        found[metric] = style.heading() if other and style is not None else found[metric]
+    return found
+
+
+def _styles(jobs: Sequence[Path]) -> Styles:
+    """Return the styles of all metrics, with those that the configuration of the first readable job adds."""
+    for path in jobs:
+        try:
+            return styles_of(read_if_there(path / RUN)["config"]["metrics"]["measures"])
+        except (BadInputError, KeyError, TypeError, AttributeError):
+            continue
+    return METRICS
 
 
 def _without_end(folder: Path, ended: set[str]) -> list[str]:
@@ -150,15 +212,15 @@ def _read_csv(path: Path, *columns: str) -> pandas.DataFrame:
     return found
 
 
-def _lines(job: Mapping[str, Any], found: pandas.DataFrame, stamps: Stamps | None, failed: str) -> pandas.DataFrame:
-    items = {} if stamps is None else {"items": stamps.manifest[:12]}
-    frame = found.assign(job=job["name"], **job["chosen"], **items, failed=failed or None)
-    others = [name for name in found.columns if name not in job["chosen"]]
+def _lines(job: JobFile, found: GatheredJob, failed: str) -> pandas.DataFrame:
+    items = {} if found.stamps is None else {"items": found.stamps.manifest[:12]}
+    frame = found.frame.assign(job=job["name"], **job["chosen"], **items, failed=failed or None)
+    others = [name for name in found.frame.columns if name not in job["chosen"]]
     return frame[["job", *job["chosen"], *items, *others, "failed"]]
 
 
-def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tuple[pandas.DataFrame, Stamps | None]:
-    """Return the results of one job, and the stamps of its numbers.
+def _results(folder: Path, job: JobFile, first: Stamps | None) -> GatheredJob:
+    """Return the results of one job.
 
     Args:
         folder: folder of the job.
@@ -166,15 +228,15 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
         first: stamps of the first job that has stamps; None if no earlier job has any.
 
     Returns:
-        If the job measured a table: the rows with their costs, and the stamps. If the job trained a decoder: the
-            numbers of the last validation, and None. If the job failed or has no such results: one empty row, and None.
+        If the job measured a table: the rows with their costs. If the job trained a decoder: the numbers of the last
+            validation, and the number of parameters. If the job failed or has no such results: one empty line.
 
     Raises:
         BadInputError: a file is damaged, or the numbers of a table have no stamps, or the stamps differ from `first`
             although the sweep changes no key that chooses items or protocols.
     """
     if job["status"] != 0:
-        return NOTHING, None
+        return GatheredJob(NOTHING)
     if (folder / "table.csv").is_file():
         stamps = read_stamps(folder)
         reason = None if first is None else unlike(stamps, first)
@@ -185,52 +247,26 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
         found = _read_csv(folder / "table.csv", "row").copy()  # copied into one block, because many columns are added
         costs = _costs(folder)
         of = {name: [costs.get(row, {}).get(name) for row in found["row"]] for name in COSTS if costs}
-        return found.assign(**of), stamps
-    if (folder / "validation.csv").is_file():
-        return _read_csv(folder / "validation.csv").tail(1), None
-    return NOTHING, None
-
-
-def _rehearsed(jobs: Sequence[Path]) -> bool:
-    """Return True if any of the folders `jobs` contains a run of a rehearsal, which has no meaningful numbers."""
-    return any(read_if_there(folder / RUN).get("profile") == REHEARSAL for folder in jobs)
-
-
-def _page(folder: Path, jobs: list[Path], grid: Grid, *, rehearsed: bool) -> str:
-    """Return the HTML text of `sweep.html`: all jobs in one table, with a link to each report that exists."""
-    from bench.reporting.index import Entry, Index, counts_of, index_page
-    from bench.reporting.page import first_line
-    from bench.reporting.pixels import data_url
-
-    entries = []
-    for path in jobs:
-        job = _job(path)
-        report, failed = path / REPORT, job["status"] != 0
-        chosen = ", ".join(f"{key}={value}" for key, value in job["chosen"].items())
-        entries.append(
-            Entry(
-                f"{job['name']}: {chosen}",
-                job["message"].partition("\n")[0] or ("failed" if failed else "done"),
-                failed=failed,
-                link=report.relative_to(folder).as_posix() if report.is_file() else None,
-                counts=counts_of(path),
-                seconds=_seconds(path),
-            )
+        results = read_results(folder / RESULTS)
+        columns = [] if is_layers(results) else [*results.get("columns", []), *results.get("readings", [])]
+        return GatheredJob(
+            found.assign(**of), stamps, {one["metric"]: one.get("title", one["metric"]) for one in columns}
         )
-    drawn = folder / "sweep.png"
-    figure = data_url(drawn.read_bytes()) if drawn.is_file() else None
-    index = Index("Sweep", f"{len(jobs)} jobs.", entries, grids=[grid], grid_title="All jobs", figure=figure)
-    if rehearsed:
-        index = replace(index, profile=REHEARSAL, first_line=first_line(REHEARSAL), grid_title=REHEARSED)
-    return index_page(index)
+    if (folder / "validation.csv").is_file():
+        size = _parameters(folder / WEIGHTS)
+        return GatheredJob(_read_csv(folder / "validation.csv").tail(1).assign(**size))
+    return GatheredJob(NOTHING)
 
 
-def _seconds(folder: Path) -> float | None:
-    """Return the total time of a run's stages in seconds, from its `run.json`; None if the time is unknown."""
+def _parameters(weights: Path) -> dict[str, int]:
+    """Return the number of parameters of a weight file as the cost `parameters`; empty if the file cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
     try:
-        return sum((read_if_there(folder / RUN).get("seconds") or {}).values()) or None
-    except (TypeError, AttributeError):
-        return None
+        with safe_open(weights, "np") as opened:
+            return {"parameters": sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return {}
 
 
 def _costs(folder: Path) -> dict[str, dict[str, float]]:
@@ -239,27 +275,6 @@ def _costs(folder: Path) -> dict[str, dict[str, float]]:
         return {row: {name: float(cost[name]) for name in COSTS if name in cost} for row, cost in costs.items()}
     except (ValueError, TypeError, AttributeError, OverflowError):
         return {}
-
-
-def _grid(table: pandas.DataFrame, keys: list[Any]) -> Grid:
-    """Return the columns of the sweep's table that are displayed.
-
-    They are the columns in `keys`, the label of the row or the training step, the main metrics, the costs, and the
-    reason of a failure. The further columns are displayed only if there are at most 8 of them.
-
-    Args:
-        table: all columns, as in `sweep.csv`.
-        keys: columns that identify the job: the job's name, the swept keys, the items and the profile.
-    """
-    wanted = [*keys, *(name for name in ("label", "step", *QUALITIES, *COSTS, "failed") if name in table)]
-    others = [name for name in table if name not in wanted and len(table.columns) <= len(wanted) + 8]
-    shown = table[[*wanted, *others]]
-    lines = [["–" if pandas.isna(cell) else _shown(cell) for cell in line] for line in shown.itertuples(index=False)]
-    return Grid([str(name) for name in shown.columns], lines, left=len(keys) + ("label" in table))
-
-
-def _shown(cell: object) -> str:
-    return f"{cell:.5g}" if isinstance(cell, float) else str(cell)
 
 
 def main(arguments: list[str]) -> int:

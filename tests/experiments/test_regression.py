@@ -65,6 +65,11 @@ def test_a_worse_run_ends_with_status_3(baseline: Path, tmp_path: Path, capsys: 
     result = regression(tmp_path / "out", fake(worse=0.1), f"gate.against={baseline}", "gate.annotations=true")
     assert result.status == 3
     assert "| regression | mine | lpips |" in (result.path / "gate.md").read_text()
+    shown, _, folded = (result.path / "index.html").read_text().partition("All other numbers")
+    assert 'Gate: <span class="verdict bad">regression</span>' in shown
+    assert shown.count('<th scope="row">regression</th>') == 1
+    assert 'href="gate.md"' in folded
+    assert folded.count('<th scope="row">pass</th>') == 7
     assert f"::error title={NAMES[1]}%3A worse::lpips of mine" in capsys.readouterr().out
     excused = regression(
         tmp_path / "excused", fake(worse=0.1), f"gate.against={baseline}", "gate.margins=['lpips=20%']"
@@ -149,10 +154,22 @@ def test_the_workflow_runs_a_command_that_composes() -> None:
     """The command of `.github/workflows` composes, and the later steps read its folder."""
     workflow = yaml.safe_load((Path(__file__).parents[2] / ".github" / "workflows" / "regression.yml").read_text())
     steps = workflow["jobs"]["gate"]["steps"]
-    (command,) = (step["run"].split() for step in steps if "bench" in step.get("run", ""))
+    command, history = (step["run"].split() for step in steps if "python -m bench" in step.get("run", ""))
     config = typed(compose_config(command[3:]))[0]
     assert (command[:3], config.name) == (["python", "-m", "bench"], "regression")
     assert config.gate is not None
     assert config.gate.annotations
     assert any(f"{config.out}/gate.md" in step.get("run", "") for step in steps)
     assert {step["with"]["path"] for step in steps if "upload-artifact" in step.get("uses", "")} == {config.out}
+    assert history == [
+        "python", "-m", "bench.history", config.out, "--git", config.gate.against, "--margin", *config.gate.margins,
+    ]  # fmt: skip
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("name", ["regression.yml", "reports.yml"])
+def test_a_workflow_that_writes_the_history_gets_all_commits(name: str) -> None:
+    workflow = yaml.safe_load((Path(__file__).parents[2] / ".github" / "workflows" / name).read_text())
+    (job,) = workflow["jobs"].values()
+    (checkout,) = (step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout"))
+    assert checkout["with"]["fetch-depth"] == 0

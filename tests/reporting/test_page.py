@@ -7,7 +7,6 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.config.schema import Row, TableSpec
@@ -15,8 +14,8 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
-from bench.reporting.cost_plot import HEIGHT, WIDTH, costs_of
-from bench.reporting.index import Entry, Index, headline, index_page
+from bench.reporting.cost_plot import costs_of
+from bench.reporting.index import Entry, Index, Judged, index_page
 from bench.reporting.page import (
     LIMIT,
     Page,
@@ -30,6 +29,7 @@ from bench.reporting.page import (
 from bench.tables.build import Findings, Table, TableDesign, build_table
 from bench.tables.definitions import definition_of
 from bench.tables.grid import Grid
+from bench.tables.headlines import Headline
 from bench.tables.render import further_grids
 from bench.tables.verdicts import Verdict
 from tests.reporting.explored import FILES, LABELS, explored_page
@@ -189,6 +189,16 @@ def test_the_page_contains_every_part_of_the_run() -> None:
     assert "dropped20" not in text  # the manifest lists them all
     assert command(["experiment=x", "row=[a,b]"]) == "python -m bench experiment=x 'row=[a,b]'"
     assert "python -m bench experiment=table2_inpaint_imagenet 'row=[a,b]'" in text
+
+
+def test_the_code_and_the_size_of_own_rows_are_shown() -> None:
+    code = {"name": "own.Decoder", "file": "own.py", "sha256": SHA, "package": None}
+    sizes = {"parameters": 1234567, "tera_flop": None, "unknown": {"tera_flop": "PyTorch counted nothing"}}
+    own = {"row1": {"code": [code], "imports": {"helper.py": "cd" * 32}, **sizes}}
+    words = Reader(report_page(replace(page(), facts=facts(own_rows=own)))).words
+    for shown in ("own.Decoder: own.py", SHA, "helper.py, which is imported", "1,234,567"):
+        assert shown in words
+    assert "unknown: PyTorch counted nothing" in words
 
 
 def test_shown_text_is_escaped() -> None:
@@ -411,19 +421,19 @@ def test_the_worst_item_of_a_row_is_named_beside_its_number() -> None:
 # --- costs -----------------------------------------------------------------------------------------------------------
 
 
-def test_plots_keep_their_points_inside_and_numbers_apart() -> None:
+def test_quality_against_cost_has_one_scale_for_each_measure_and_lists_its_values() -> None:
     found = page(6).costs
     assert found is not None
-    assert [plot.cost for plot in found.plots[:3]] == [
-        "parameters [millions]", "TFLOP an image", "decoding [ms an image]",
-    ]  # fmt: skip
-    for plot in found.plots:
-        assert all(plot.left <= point.x <= plot.right <= WIDTH for point in plot.points)
-        assert all(plot.top <= point.y <= plot.bottom <= HEIGHT for point in plot.points)
-        heights = sorted(point.number_y for point in plot.points)  # all points lie at one place
-        assert min(np.diff(heights)) >= 12
-        assert plot.x_ticks
-        assert plot.y_ticks
+    for line in found.plots.lines:
+        assert [plot.x.title for plot in line] == [
+            "parameters [millions]", "TFLOP an image", "decoding [ms an image]",
+        ]  # fmt: skip
+        assert len({plot.title for plot in line}) == len({plot.y for plot in line}) == 1
+    columns = zip(*found.plots.lines, strict=True)
+    assert [len({plot.x for plot in column}) for column in columns] == [1, 1, 1]
+    assert found.metrics == tuple(line[0].title for line in found.plots.lines)
+    assert all(len(line.cells) == 4 + len(found.metrics) for line in found.lines)
+    assert [line.number for line in found.lines] == [str(number) for number in range(1, 7)]
 
 
 def test_unmeasured_costs_are_shown_as_dashes() -> None:
@@ -431,6 +441,7 @@ def test_unmeasured_costs_are_shown_as_dashes() -> None:
     found = costs_of(table(), {"row1": {"seconds_per_image": 0.5}}, sampling=None, steps=None)
     assert found is not None
     assert found.lines[0].cells == ("–", "–", "500", "–")
+    assert found.plots.lines == ()
     assert "is unknown" in found.sampling
 
 
@@ -438,7 +449,8 @@ def test_unmeasured_costs_are_shown_as_dashes() -> None:
 
 
 def test_the_index_links_to_reports_and_shows_how_each_ended() -> None:
-    numbers, counts = headline(table(label="Mine")), verdict_counts(["holds"] * 2)
+    numbers = (Headline("Pre_error", "Mine", "÷ 84 [74, 96]", "better", "Theirs"), f"a sentence {EVIL}")
+    counts = verdict_counts(["holds"] * 2)
     entries = [
         Entry("one", "done", False, link="one/report.html", headline=numbers, counts=counts, seconds=1.5),
         Entry("two", EVIL, True, about="The second"),
@@ -448,17 +460,26 @@ def test_the_index_links_to_reports_and_shows_how_each_ended() -> None:
     assert [name for name in reader.loaded if not name.startswith("data:")] == ["one/report.html"]
     for words in ("2 holds", "1.5 s", EVIL, "The second", "two", "compare these numbers only with each other"):
         assert words in reader.text
+    for words in ("Pre_error ÷ 84 [74, 96]", "better", "Mine compared with Theirs", f"a sentence {EVIL}"):
+        assert words in reader.text
+    assert "Each line compares the best row of a column with the table's reference row." in reader.text
     assert "<script>alert" not in html
 
 
-def test_a_headline_shows_the_reference_and_the_best_of_the_papers_rows() -> None:
-    whole = table(label="Mine")
-    assert headline(whole) == ()  # only the reference row is in the paper
-    rows = tuple(replace(row, in_paper=True) for row in whole.rows)
-    same = replace(rows[1].measured["lpips"], p_holm=0.3)
-    alike = replace(rows[1], measured={**rows[1].measured, "lpips": same})
-    assert "does not differ significantly: " in headline(replace(whole, rows=(rows[0], alike)))[0]
-    assert headline(replace(whole, rows=rows)) == (
-        "LPIPS (small features): StableDiffusion 0.5000; Mine 1 0.2500, differs: -0.2500 [-0.3500, -0.1500]",
-        "Pre_error [1e-5]: Mine 1 2,000.00",
-    )
+def test_the_index_shows_the_failed_numbers_of_the_gate_and_folds_the_others() -> None:
+    grid = Grid(["verdict", "row"], [["regression", f"worse {EVIL}"]], left=2)
+    passed = Grid(["verdict", "row"], [["pass", "alike"]], left=2)
+    found = Judged(
+        "regression", "bad", "regression: 1 worse", "new is compared with old", [("table2", grid)], ["half the items"],
+        [("table3", passed)], ["a note"], ["gate.md"],
+    )  # fmt: skip
+    html = index_page(Index("All", "1 experiment", [Entry("one", "done", False)], judged=found))
+    reader = Reader(html)
+    for words in ("Gate:", "regression: 1 worse", "new is compared with old", "table2", "half the items", "gate.md"):
+        assert words in reader.text
+    assert "<script>alert" not in html
+    before, folded, after = html.partition("<details>")
+    assert "worse &lt;script" in before
+    assert "table3" in after
+    assert "gate-title" not in index_page(Index("All", "1 experiment", [Entry("one", "done", False)]))
+    assert folded

@@ -75,7 +75,7 @@ def test_one_table_contains_all_jobs_including_failed_ones(
     assert list(table["parameters"].dropna()) == pytest.approx([10 / 3, 40 / 3])
     assert list(table["failed"][1:3]) == ["a: expected less", "RuntimeError: broken"]
     shown = capsys.readouterr().out
-    for words in ("0.33333", "a: expected less"):
+    for words in ("0.3333", "LPIPS", "decoding [ms an image]", "a: expected less", "RuntimeError: broken"):
         assert words in shown
         assert words in (out / "sweep.md").read_text()
         assert words in (out / "sweep.html").read_text()
@@ -89,9 +89,9 @@ def test_the_page_of_a_sweep_links_to_the_reports(tmp_path: Path) -> None:
 
     assert run_sweep(["a=1,2", f"out={tmp_path / 'o'}"], reported) == 2
     page = (tmp_path / "o" / "sweep.html").read_text()
-    assert page.count("<a href=") == 1
+    assert page.count("/report.html") == 1
     assert '<a href="0/report.html">0: a=1</a>' in page
-    assert "data:image/png;base64," in page
+    assert "<img" not in page
 
 
 def test_a_swept_key_with_the_name_of_a_column_is_shown_once(tmp_path: Path) -> None:

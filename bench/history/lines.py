@@ -1,0 +1,370 @@
+"""The lines of a history: for each number of a table, its values at all moments and the gate's verdicts on the changes.
+
+Each value is compared twice: with the previous value of its line, and with the first value. The second comparison finds
+a slow change, each step of which stays within the margin. Values with other items or other protocols are not compared.
+They belong to different segments of the line, and the first value of a segment says why it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from bench.errors import BadInputError
+from bench.gate.comparing import Comparison, Outcome, compare, incomparable
+from bench.gate.decision import Verdict
+from bench.gate.margins import DEFAULTS, Margin, margins_of
+from bench.gate.read_run import Measured, Number, Side
+from bench.history.find import Skipped, Source
+from bench.tables.build import style_of
+
+__all__ = ["ERRORS", "History", "Line", "Moment", "Step", "Value", "history_of"]
+
+ERRORS = 1.96
+"""Number of standard errors from a value to each end of its interval, if only the standard error is known."""
+Key = tuple[str, str, str]
+"""Name of the experiment, of the row, and of the metric or the cost: the address of a line."""
+Cell = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One run, collection or version of a baseline, as a position in the history."""
+
+    number: int
+    """Position in the order of the dates, starting with 1."""
+    source: Source
+    notes: tuple[str, ...] = ()
+    """Notes of the gate, such as overrides that differ from the earlier run."""
+
+    @property
+    def label(self) -> str:
+        """Short text for an axis: the commit, or the day if the commit is unknown."""
+        commit = self.source.commit
+        return f"{self.source.date:%Y-%m-%d}" if commit is None else commit.short
+
+
+@dataclass(frozen=True)
+class Step:
+    """The comparison of a value with an earlier value of its line, as the gate makes it."""
+
+    against: int
+    """Number of the moment of the earlier value."""
+    old: float
+    change: float
+    """New value minus old value."""
+    ci95: tuple[float, float] | None
+    """Interval of the change; None if only the two values are compared."""
+    margin: float
+    """Largest worsening that is tolerated, in the unit of the number."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Value:
+    """The value of a line at one moment."""
+
+    moment: int
+    value: float | None
+    low: float | None = None
+    """Lower end of the 95 % interval; None if it is not known."""
+    high: float | None = None
+    approximate: bool = False
+    """Whether the interval is `ERRORS` standard errors on each side, because only the standard error is known."""
+    n: int = 0
+    """Number of items; 0 for a cost."""
+    reason: str = ""
+    """Reason why there is no value; empty if there is one."""
+    segment: int = 0
+    """Number of the value's segment. Only values of one segment were compared."""
+    broken: str = ""
+    """Reason why a new segment begins here although the line has earlier values; empty if none begins."""
+    step: Step | None = None
+    """Comparison with the previous value of the segment; None for its first value, or without a margin."""
+    since_start: Step | None = None
+    """Comparison with the first value of the segment."""
+    drift: Verdict | None = None
+    """`REGRESSION` or `IMPROVED` if since here the value is worse or better than the segment's first value, although
+    the last step alone is not."""
+
+    @property
+    def mark(self) -> Verdict | None:
+        """`REGRESSION` or `IMPROVED` if the value is marked, because of its last step or of all steps together."""
+        if self.step is not None and self.step.verdict in MARKED:
+            return self.step.verdict
+        return self.drift
+
+
+MARKED = (Verdict.REGRESSION, Verdict.IMPROVED)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One number of a table at all moments at which the table was made."""
+
+    experiment: str
+    row: str
+    metric: str
+    is_cost: bool
+    higher_is_better: bool
+    values: tuple[Value, ...]
+
+    @property
+    def moved(self) -> bool:
+        """True if the line does not have the same value at all its moments."""
+        return len({value.value for value in self.values}) > 1
+
+
+@dataclass(frozen=True)
+class History:
+    """All lines with their moments, and everything that could not be read."""
+
+    moments: tuple[Moment, ...]
+    lines: tuple[Line, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
+
+    def marked(self) -> list[tuple[Line, Value]]:
+        """Return the marked values, the newest first."""
+        found = [(line, value) for line in self.lines for value in line.values if value.mark is not None]
+        return sorted(found, key=lambda one: (-one[1].moment, one[1].mark is not Verdict.REGRESSION))
+
+
+def history_of(
+    sources: Iterable[Source], margins: Mapping[str, Margin], skipped: Sequence[Skipped] = (), notes: Sequence[str] = ()
+) -> History:
+    """Read all sources in the order of their dates, and return their history.
+
+    The arrays of at most two runs of each table are in memory at a time.
+
+    Args:
+        sources: runs and baselines in any order.
+        margins: margins that replace the default margins and those of the runs, by the full name of a metric or cost.
+        skipped: files that could not be used. Sources that cannot be read are added.
+        notes: notes for the reader.
+
+    Raises:
+        BadInputError: a name in `margins` is neither a metric nor a cost.
+    """
+    writer = _Writer(dict(margins))
+    left_out = list(skipped)
+    for source in sorted(sources, key=lambda source: (source.date, source.began, source.name)):
+        try:
+            side = source.read()
+        except BadInputError as error:
+            left_out.append(Skipped(source.name, str(error)))
+            continue
+        left_out += [Skipped(source.name, problem.what) for problem in side.problems]
+        if side.tables:
+            writer.add(source, side)
+    lines = tuple(Line(*key, *writer.kinds[key], tuple(_with_drift(values))) for key, values in writer.values.items())
+    _require_known(margins, lines)
+    return History(tuple(writer.moments), lines, tuple(left_out), tuple(notes))
+
+
+@dataclass
+class _Track:
+    """Tables of one experiment that can be compared with each other.
+
+    `first` and `last` contain for each number its first and its last value. The values can come from different moments.
+    """
+
+    first: Measured
+    last: Measured
+    first_at: dict[Cell, int] = field(default_factory=dict)
+    """Number of the moment of each value in `first`."""
+    last_at: dict[Cell, int] = field(default_factory=dict)
+    segments: dict[Cell, int] = field(default_factory=dict)
+    """Segment of each number."""
+    newest: int = 0
+    """Number of the last moment of the track."""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The outcome of the gate for one moment, by the address of the number."""
+
+    outcome: Outcome | None
+
+    @cached_property
+    def comparisons(self) -> dict[Key, Comparison]:
+        found = () if self.outcome is None else self.outcome.comparisons
+        return {(one.experiment, one.row, one.metric): one for one in found}
+
+    @cached_property
+    def reasons(self) -> dict[Key, str]:
+        """Reason why a number was not compared. If the row is empty, the reason holds for all rows."""
+        problems = () if self.outcome is None else self.outcome.problems
+        return {
+            (one.experiment, row, one.metric): one.what for one in problems if one.metric for row in one.rows or ("",)
+        }
+
+    def reason(self, key: Key) -> str:
+        return self.reasons.get(key) or self.reasons.get((key[0], "", key[2]), "")
+
+    def step(self, key: Key, against: int) -> Step | None:
+        """Return the comparison of a number with its value at the moment `against`; None if it was not compared."""
+        found = self.comparisons.get(key)
+        if found is None:
+            return None
+        return Step(against, found.old, found.change, found.ci95, found.allowed, found.verdict)
+
+
+@dataclass
+class _Writer:
+    """The moments and values so far. Moments must be added in the order of their dates."""
+
+    margins: dict[str, Margin]
+    moments: list[Moment] = field(default_factory=list)
+    values: dict[Key, list[Value]] = field(default_factory=dict)
+    kinds: dict[Key, tuple[bool, bool]] = field(default_factory=dict)
+    """For each line, whether it is a cost, and whether a higher value is better."""
+    tracks: dict[str, list[_Track]] = field(default_factory=dict)
+    segments: int = 0
+
+    def add(self, source: Source, side: Side) -> None:
+        """Add the numbers of one source, and compare them with the earlier ones."""
+        number = len(self.moments) + 1
+        chosen = {name: self._track(table) for name, table in side.tables.items()}
+        known = {name: track for name, (track, _) in chosen.items() if track is not None}
+        margins = {**_own_margins(source), **self.margins}
+        margins = {name: margin for name, margin in margins.items() if name in _names(side)}
+        previous = _compared(side, {name: track.last for name, track in known.items()}, margins)
+        start = _compared(side, {name: track.first for name, track in known.items()}, margins)
+        for name, (track, reason) in chosen.items():
+            table = side.tables[name]
+            if track is None:
+                track = _Track(table, table)
+                self.tracks[name].append(track)
+            for cell, found in _cells(table):
+                key = (name, *cell)
+                self.kinds.setdefault(key, (cell in table.costs, found.higher_is_better))
+                why = reason or (previous.reason(key) if cell in track.last_at else "")
+                value = _value(number, found)
+                if found.value is not None:
+                    value = self._placed(value, key, track, (previous, start), why)
+                    _remember(track, table, cell, value)
+                self.values.setdefault(key, []).append(value)
+            track.newest = number
+            track.last = replace(track.last, custom=table.custom)
+        notes = () if previous.outcome is None else previous.outcome.notes
+        self.moments.append(Moment(number, source, notes))
+
+    def _track(self, table: Measured) -> tuple[_Track | None, str]:
+        """Return the newest track to which a table fits.
+
+        If none fits, return None and the reason why the newest track does not fit; the reason is empty without tracks.
+        """
+        reason = ""
+        for track in sorted(self.tracks.setdefault(table.experiment, []), key=lambda track: -track.newest):
+            apart = incomparable(table, track.last)
+            if apart is None:
+                return track, ""
+            reason = reason or apart
+        return None, reason
+
+    def _placed(self, value: Value, key: Key, track: _Track, compared: tuple[_Compared, _Compared], why: str) -> Value:
+        """Return a value with its segment and its comparisons.
+
+        Args:
+            value: value that exists.
+            key: address of its line.
+            track: track of the value's table.
+            compared: outcomes of the comparisons with the last and with the first values of all tracks.
+            why: reason why the value was not compared with an earlier one; empty if it was, or if there is none.
+        """
+        cell = key[1:]
+        if cell in track.last_at and not why:
+            steps = (one.step(key, at[cell]) for one, at in zip(compared, (track.last_at, track.first_at), strict=True))
+            step, since_start = steps
+            return replace(value, segment=track.segments[cell], step=step, since_start=since_start)
+        self.segments += 1
+        has_earlier = any(earlier.value is not None for earlier in self.values.get(key, []))
+        return replace(value, segment=self.segments, broken=why if has_earlier else "")
+
+
+def _value(moment: int, found: Number) -> Value:
+    if found.value is None:
+        return Value(moment, None, n=found.n, reason=found.reason)
+    if found.ci95 is not None:
+        return Value(moment, found.value, *found.ci95, n=found.n)
+    if found.stderr is None:
+        return Value(moment, found.value, n=found.n)
+    half = ERRORS * found.stderr
+    return Value(moment, found.value, found.value - half, found.value + half, approximate=True, n=found.n)
+
+
+def _remember(track: _Track, table: Measured, cell: Cell, value: Value) -> None:
+    """Add a value to the last values of a track, and if its segment is new, to the first values as well."""
+    if track.segments.get(cell) != value.segment:
+        track.segments[cell] = value.segment
+        track.first_at[cell] = value.moment
+        track.first = _with(track.first, table, cell)
+    track.last_at[cell] = value.moment
+    track.last = _with(track.last, table, cell)
+
+
+def _with(old: Measured, table: Measured, cell: Cell) -> Measured:
+    """Return a copy of `old` with one number of `table`, and with the protocol of this number."""
+    if cell in table.costs:
+        return replace(old, costs={**old.costs, cell: table.costs[cell]})
+    protocols = dict(old.stamps.protocols)
+    if cell[1] in table.stamps.protocols:
+        protocols[cell[1]] = table.stamps.protocols[cell[1]]
+    stamps = replace(old.stamps, protocols=protocols, pictures=old.stamps.pictures or table.stamps.pictures)
+    digits = old.digits if table.digits is None else table.digits
+    return replace(old, numbers={**old.numbers, cell: table.numbers[cell]}, stamps=stamps, digits=digits)
+
+
+def _cells(table: Measured) -> Iterator[tuple[Cell, Number]]:
+    yield from table.numbers.items()
+    for cell, cost in table.costs.items():
+        yield cell, Number(cost, False)
+
+
+def _own_margins(source: Source) -> dict[str, Margin]:
+    """Return the margins of a run's own configuration; none if they are not valid."""
+    try:
+        return margins_of(source.margins)
+    except BadInputError:  # an older version wrote them in another way
+        return {}
+
+
+def _names(side: Side) -> set[str]:
+    return {name for table in side.tables.values() for _, name in (*table.numbers, *table.costs)}
+
+
+def _require_known(margins: Iterable[str], lines: Iterable[Line]) -> None:
+    known = list(dict.fromkeys(line.metric for line in lines))
+    for name in margins:
+        if known and name not in known and name not in DEFAULTS and style_of(name) is None:
+            raise BadInputError(
+                f"margin of {name}: expected a name from this list: {', '.join(known)}; found another name"
+            )
+
+
+def _compared(side: Side, tables: Mapping[str, Measured], margins: Mapping[str, Margin]) -> _Compared:
+    """Compare the tables of a source with earlier tables of the same experiments; nothing is compared without any."""
+    if not tables:
+        return _Compared(None)
+    new = Side(side.path, {name: side.tables[name] for name in tables}, ())
+    return _Compared(compare(new, Side(Path(), dict(tables), ()), margins))
+
+
+def _with_drift(values: Sequence[Value]) -> Iterator[Value]:
+    """Yield the values of a line, and mark those since which all steps together are a regression or an improvement.
+
+    Only the first of several such values is marked, and no value whose last step alone has the same verdict.
+    """
+    decided: dict[int, Verdict] = {}
+    for value in values:
+        found = None if value.since_start is None else value.since_start.verdict
+        if found is None or found is Verdict.CANNOT_TELL:
+            yield value
+            continue
+        is_new = found in MARKED and decided.get(value.segment) is not found
+        decided[value.segment] = found
+        alone = value.step is not None and value.step.verdict is found
+        yield replace(value, drift=found) if is_new and not alone else value
