@@ -19,6 +19,8 @@ from torch import full
 
 from bench.cli import main
 from bench.console import main as console
+from bench.results.explain import main as explain
+from bench.store import file_sha256
 
 pytestmark = pytest.mark.blackbox
 
@@ -101,6 +103,22 @@ def test_a_decoder_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "Linear decoder" in capsys.readouterr().out
     found = records().set_index("row")
     assert found.index.unique().tolist() == ["stablediffusion", "linear"]
+    own = json.loads(Path("out/run.json").read_text())["own_rows"]
+    file = "my_code/linear_decoder.py"
+    code = {"name": "linear_decoder.LinearDecoder", "file": file, "sha256": file_sha256(Path(file)), "package": None}
+    assert own == {
+        "linear": {
+            "code": [code],
+            "imports": {},
+            "parameters": 12,
+            "tera_flop": 2 * 12 * 16 * 16 / 1e12,
+            "unknown": {},
+        }
+    }
+    assert explain(["out", "linear", "lpips"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"^  {file_sha256(Path(file))} {file}$", shown, re.MULTILINE)
+    assert re.search(r"^parameters +12\nTFLOP per image +6\.144e-09$", shown, re.MULTILINE)
     assert (found.loc["linear", "pre_error_float"] < 1e-12).all()
 
 

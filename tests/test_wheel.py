@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ def test_the_installed_wheel_makes_the_table_from_any_directory_once_it_has_its_
         return subprocess.run([python, *arguments], cwd=elsewhere, check=False, capture_output=True, text=True)
 
     install(str(wheel))
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert run("-m", "bench", "--version").stdout.startswith(f"asymbench {version}, ")
     assert "table2_inpaint_imagenet" in run("-m", "bench").stdout
     assert run("-m", "bench.compare", "--help").returncode == 0
     assert run("-m", "bench", "experiment=table7_architecture_base", "out=seventh").returncode == 0

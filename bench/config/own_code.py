@@ -14,14 +14,15 @@ import importlib.metadata
 import inspect
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 
 from hydra.utils import get_object
 
-__all__ = ["OWN_PACKAGES", "code_of"]
+__all__ = ["OWN_PACKAGES", "CodeFile", "code_files", "code_of", "module_of"]
 
 OWN_PACKAGES = ("bench", "baselines")
 """Names of this project's packages. Their code is not hashed.
@@ -30,6 +31,19 @@ A version number in the store's keys is increased instead when their code change
 """
 INSTALLED = ("site-packages", "dist-packages")
 """Names of the folders that hold installed packages."""
+
+
+@dataclass(frozen=True)
+class CodeFile:
+    """The file of one module."""
+
+    module: str
+    """Full name of the module."""
+    path: Path
+    package: str | None
+    """Name and version of the installed package that the module belongs to; None if it belongs to none."""
+    sha256: str | None
+    """SHA-256 of the file's content; None for a module of an installed package."""
 
 
 def code_of(target: str) -> dict[str, str]:
@@ -44,8 +58,26 @@ def code_of(target: str) -> dict[str, str]:
             version. The standard library and this project's packages are left out.
     """
     found: dict[str, str] = {}
-    named = inspect.unwrap(get_object(target))
-    waiting = [target, getattr(named, "__module__", None) or target]
+    for one in code_files([target, module_of(get_object(target)) or target]):
+        found[one.module if one.package is None else one.module.partition(".")[0]] = one.package or str(one.sha256)
+    return dict(sorted(found.items()))
+
+
+def module_of(named: object) -> str | None:
+    """Return the name of the module in which a class or function was written; None if it does not state one."""
+    return getattr(inspect.unwrap(named), "__module__", None)  # type: ignore[arg-type]
+
+
+def code_files(names: Sequence[str]) -> Iterator[CodeFile]:
+    """Yield the file of every module that Python loads when it imports some modules. Each file is yielded once.
+
+    Files of the standard library and of this project's packages are left out. The imports in the files of installed
+    packages are not followed.
+
+    Args:
+        names: full names of modules, or of classes and functions in modules.
+    """
+    waiting = list(names)
     seen: set[str] = set()
     while waiting:
         for name in _with_parents(waiting.pop()):
@@ -55,15 +87,15 @@ def code_of(target: str) -> dict[str, str]:
             spec = _spec(name)
             if spec is None or spec.origin is None or not Path(spec.origin).is_file():
                 continue
-            version = _version(name, Path(spec.origin))
+            file = Path(spec.origin)
+            version = _version(name, file)
             if version is not None:
-                found[name.partition(".")[0]] = version
+                yield CodeFile(name, file, version, None)
                 continue
-            source = Path(spec.origin).read_bytes()
-            found[name] = hashlib.sha256(source).hexdigest()
+            source = file.read_bytes()
+            yield CodeFile(name, file, None, hashlib.sha256(source).hexdigest())
             if spec.origin.endswith(".py"):
                 waiting += _imported(source, spec.name, is_package=spec.submodule_search_locations is not None)
-    return dict(sorted(found.items()))
 
 
 def _with_parents(name: str) -> list[str]:

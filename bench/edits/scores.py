@@ -21,8 +21,10 @@ from bench.edits.table import missing_values
 from bench.errors import BadInputError
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
-from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, drawn, fill
+from bench.reporting.choice import ComparedRows, choose, compared, drawn
+from bench.reporting.gallery import Gallery, fill
 from bench.reporting.page import Page, report_page
+from bench.reporting.sheet import Sheet, pictured_places, thumbnails
 from bench.results.environment import environment
 from bench.results.influences import INFLUENCES, write_influences
 from bench.results.out_folder import check_folder, claim, writable_folder
@@ -236,7 +238,14 @@ class Scores:
 
         if not values:
             return None
-        return fill(choose(rows) or drawn(len(pairs), 0), images, rows, of=len(pairs))
+        picks, count = choose(rows) or drawn(len(pairs), 0), len(pairs)
+
+        def read(places: Sequence[int]) -> tuple[list[Item], dict[str, Any]]:
+            return [self._item(place) for place in places], {}
+
+        small = thumbnails(pictured_places(rows, picks, count), images, read, rows.labels)
+        sheet = Sheet.of(self.provenance.manifest["items"], rows, small)
+        return replace(fill(picks, images, rows, of=count), sheet=sheet)
 
     def _item(self, place: int) -> Item:
         pixels = self._pairs.truth.pixels(place)

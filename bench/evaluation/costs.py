@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,15 +17,16 @@ from torch import nn
 from bench.data.items import Item
 from bench.generation.decoding import Decoded
 from bench.generation.generator import Generator
-from bench.generation.method import Batch, Method
+from bench.generation.method import Batch, Method, made_beforehand
+from bench.generation.own_rows import networks_of
 from bench.generation.python_objects import CalledFunction
-from bench.models.architecture import cost, cost_of_call, count_parameters
+from bench.models.architecture import cost, cost_of_call, count_parameters, operations
 from bench.models.decoder import Decoder
 from bench.runtime.device import finish
 from bench.runtime.not_available import NotAvailable
 from bench.tables.verdicts import Judgement, placed
 
-__all__ = ["decoding_share", "row_costs", "sampling_seconds", "unknown_costs"]
+__all__ = ["decoding_share", "own_row_costs", "row_costs", "sampling_seconds", "unknown_costs"]
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,47 @@ def _counted(network: nn.Module, row: str, call: Callable[[], object]) -> dict[s
     except Exception as error:  # code that runs alone may fail under PyTorch's counters
         log.warning("rows.%s: the operations of %s cannot be counted (%s)", row, type(network).__name__, error)
         return {"parameters": count_parameters(network)}
+
+
+def own_row_costs(method: Method, batch: Batch) -> dict[str, Any]:
+    """Count the parameters and the operations of a user's own method, as plain data.
+
+    Args:
+        method: method of the row.
+        batch: batch whose first item the method gets. The method is called once.
+
+    Returns:
+        Dictionary with three keys. `parameters` is the number of parameters of all modules that the method holds.
+            `tera_flop` is the number of operations for one image, divided by 10^12. A number that cannot be counted is
+            None, and `unknown` then has the reason, by the name of the number.
+    """
+    parameters, operations_of_call = _own_parameters(method), _own_operations(method, batch.first())
+    found = {"parameters": parameters, "tera_flop": operations_of_call}
+    reasons = {name: one.reason for name, one in found.items() if isinstance(one, NotAvailable)}
+    return {**{name: None if name in reasons else one for name, one in found.items()}, "unknown": reasons}
+
+
+def _own_parameters(method: Method) -> int | NotAvailable:
+    try:
+        networks = networks_of(method)
+    except Exception as error:  # code of the user may run when an attribute is read
+        return NotAvailable(f"the attributes cannot be read: {type(error).__name__}: {error}")
+    if not networks and isinstance(getattr(method, "decoder", None), CalledFunction):
+        return NotAvailable("the row is a function, and no module was found among the variables that it uses")
+    return sum(one.numel() for one in {id(one): one for net in networks for one in net.parameters()}.values())
+
+
+def _own_operations(method: Method, batch: Batch) -> float | NotAvailable:
+    """Return the operations of a call, divided by 10^12; `batch` has one item."""
+    if made_beforehand(method):
+        return NotAvailable("the images were made before the first batch")
+    try:
+        counted = operations(functools.partial(method, batch))
+    except Exception as error:  # code that runs alone may fail under PyTorch's counter
+        return NotAvailable(f"PyTorch cannot count the operations: {type(error).__name__}: {error}")
+    if counted == 0:
+        return NotAvailable("PyTorch counted no convolution and no matrix product of its own")
+    return counted / 1e12
 
 
 def unknown_costs(device: torch.device) -> dict[str, str]:

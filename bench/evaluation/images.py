@@ -6,7 +6,9 @@ The module returns the images of a few items for a figure, or saves the images o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +43,16 @@ def images_of(
         The chosen items, and for each row its images of these items, uint8 N×S×S×3, converted as for saved files.
     """
     chosen, size = items.pick(places), next(items.blocks())[1]
-    chosen_latents = [
-        {name: values[place % size] for name, values in sampling.latents_of(latents[place // size]).items()}
-        for place in places
-    ]
+    if not methods:
+        return chosen, {}
+    chosen_latents: dict[int, dict[str, npt.NDArray[Any]]] = {}
+    for block, there in groupby(sorted(places), lambda place: place // size):
+        arrays = sampling.latents_of(latents[block])
+        chosen_latents |= {place: {name: of[place % size].copy() for name, of in arrays.items()} for place in there}
 
     def saved(part: Sequence[int]) -> dict[str, npt.NDArray[np.uint8]]:
-        arrays = {name: np.stack([chosen_latents[number][name] for number in part]) for name in chosen_latents[0]}
+        found = [chosen_latents[places[number]] for number in part]
+        arrays = {name: np.stack([one[name] for one in found]) for name in found[0]}
         batch, _ = sampling.batch([chosen[number] for number in part], arrays)
         images = {row: to_uint8(unit_interval(method(batch)), rounding="truncate") for row, method in methods.items()}
         return {row: pixels.permute(0, 2, 3, 1).cpu().numpy() for row, pixels in images.items()}

@@ -157,6 +157,7 @@ def check(setup: Setup) -> None:
         raise BadInputError(report(setup.config.name, problems, tail=before_trial(setup.work)))
     mark_store(setup.store.root)
     load(setup)
+    _ = setup.own_code  # its files are hashed now, because they may be edited while the run continues
     _try_contracts(setup)
 
 

@@ -26,6 +26,7 @@ from bench.generation.compiling import check_compiler
 from bench.generation.decoding import Decoded
 from bench.generation.generator import Generator
 from bench.generation.method import ENCODED, Method, chain
+from bench.generation.own_rows import code_of_row
 from bench.metrics.batch_scorer import Unit
 from bench.metrics.measure import Measure
 from bench.metrics.names import HOLE_ONLY
@@ -137,6 +138,15 @@ class Setup:
         """SHA-256 of every weight file that the run needs. The key is the file's path."""
         nodes = [self.resolved["generator"], self.resolved["metrics"]["measures"], self.resolved["rows"]]
         return {path: sha for node in nodes for path, sha in weight_files(node).items()}
+
+    @cached_property
+    def own_code(self) -> dict[str, dict[str, Any]]:
+        """Code of each row that is a user's own, as `bench.generation.own_rows.code_of_row` returns it.
+
+        A run reads it at its beginning, because a file may be edited while the run continues.
+        """
+        found = {name: code_of_row(node) for name, node in self._method_nodes.items()}
+        return {name: code for name, code in found.items() if code}
 
     @cached_property
     def spec(self) -> TableSpec:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from bench.errors import BadInputError
 from bench.evaluation.setup import Setup
 from bench.reporting.gallery import Gallery
+from bench.reporting.sheet import Thumbnails
 from bench.runtime.files import write_atomically
 from bench.store import Arrays, content_key
 
@@ -25,7 +26,9 @@ log = logging.getLogger(__name__)
 
 DRAWINGS = "drawings"
 """Name of the kind of content under which the store saves drawings: one array of bytes for each file."""
-GALLERY = "gallery.json"
+PICTURES = "pictures.json"
+"""Name of the file with the pictures of a page."""
+T = TypeVar("T")
 
 
 class KeptDrawings:
@@ -73,10 +76,24 @@ class KeptDrawings:
             shows: everything that determines the gallery in addition to the images, as plain data.
             fill: function that computes the gallery, including the images.
         """
+        return self._pictures("gallery", shows, fill, Gallery)
+
+    def thumbnails(self, shows: Mapping[str, Any], make: Callable[[], Thumbnails | None]) -> Thumbnails | None:
+        """Return the thumbnails of items. They are made only if the store does not have them, or with `fresh=true`.
+
+        Args:
+            shows: everything that determines the thumbnails in addition to the images, as plain data.
+            make: function that makes the thumbnails, including the images. It returns None if there are none.
+        """
+        found = self._pictures("thumbnails", shows, lambda: [one for one in [make()] if one], list[Thumbnails])
+        return found[0] if found else None
+
+    def _pictures(self, what: str, shows: Mapping[str, Any], make: Callable[[], T], kind: type[T]) -> T:
+        """Return pictures of a page as an object of the type `kind`."""
         from pydantic import TypeAdapter
 
-        form = TypeAdapter(Gallery)
-        return form.validate_json(self._kept("gallery", shows, lambda: {GALLERY: form.dump_json(fill())})[GALLERY])
+        form = TypeAdapter(kind)
+        return form.validate_json(self._kept(what, shows, lambda: {PICTURES: form.dump_json(make())})[PICTURES])
 
     def _kept(self, what: str, shows: Mapping[str, Any], make: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
         store = self._setup.store

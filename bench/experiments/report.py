@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pandas
 
 from bench.checking.estimate import hindsight
 from bench.data.items import Item
-from bench.evaluation.costs import row_costs, unknown_costs
+from bench.evaluation.costs import own_row_costs, row_costs, unknown_costs
 from bench.evaluation.images import images_of, save_images
 from bench.evaluation.measure import MeasuredRun
 from bench.evaluation.setup import Setup
@@ -24,11 +24,13 @@ from bench.generation.python_objects import notes_on
 from bench.metrics.legibility import LegibilityMeasure
 from bench.metrics.networks.text_reader import TextReader
 from bench.metrics.protocol import Protocol
+from bench.reporting.choice import ComparedRows, choose, compared, drawn, drawn_places
 from bench.reporting.cost_plot import costs_of
 from bench.reporting.figures import draw_borders, draw_rows
-from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, drawn, drawn_places, fill
+from bench.reporting.gallery import Gallery, fill
 from bench.reporting.page import Page, first_line
 from bench.reporting.paper_figures import ERROR, OF_WORDS, PaperFigures
+from bench.reporting.sheet import Sheet, pictured_places, thumbnails
 from bench.results.features import remove_features, write_features
 from bench.results.run_folder import REPORT, portable
 from bench.results.write import Measured, records_of, run_facts, write_manifest, write_records
@@ -171,9 +173,10 @@ class RunReport:
         return [reading.text for reading in self._reader.read(crops)]
 
     def gallery(self) -> Gallery:
-        """Return the gallery of the page: some items with their pictures. The store keeps the gallery.
+        """Return the gallery of the page: some items with their pictures, and a sheet of all items.
 
-        `bench.reporting.gallery` says how these items are chosen.
+        `bench.reporting.choice` says how the items are chosen, and `bench.reporting.sheet` which items have thumbnails.
+        The store keeps all pictures.
         """
         labels, spec, count = self._labels, self.setup.spec, len(self.run.items)
         scored = {row: self.run.scored.rows[row].items() for row in labels}
@@ -191,7 +194,13 @@ class RunReport:
             "reference": rows.reference,
             "values": {row: sha256_of(arrays) for row, arrays in used.items()},
         }
-        return self._drawings.gallery(shows, lambda: fill(picks, partial(self.images, [*labels]), rows, of=count))
+        images, manifest = partial(self.images, [*labels]), self.run.items.manifest
+        gallery = self._drawings.gallery(shows, lambda: fill(picks, images, rows, of=count))
+        places, read = pictured_places(rows, picks, count), partial(self.images, [])
+        small = self._drawings.thumbnails(
+            {"places": asdict(places), "labels": labels}, lambda: thumbnails(places, images, read, labels)
+        )
+        return replace(gallery, sheet=Sheet.of(manifest["items"], rows, small))
 
     @property
     def _labels(self) -> dict[str, str]:
@@ -244,6 +253,23 @@ class RunReport:
             return find()
         known = setup.remembered("costs", self.run.latents[:1], find, rows=own, count=count)
         return {row: known[row] for row in own}
+
+    def own_rows(self) -> dict[str, dict[str, Any]]:
+        """Return the code and the costs of each row that is a user's own, by the name of the row.
+
+        `bench.generation.own_rows.code_of_row` and `bench.evaluation.costs.own_row_costs` describe the content. The
+        store keeps the costs.
+        """
+        setup, own = self.setup, self.setup.own_code
+        if not own:
+            return {}
+
+        def find() -> dict[str, Any]:
+            batch = self.first_batch(1)
+            return {row: own_row_costs(setup.methods[row], batch) for row in own}
+
+        costs = setup.remembered("costs of own rows", self.run.latents[:1], find, rows=[*own], count=1)
+        return {row: {**code, **costs[row]} for row, code in own.items()}
 
     def first_items(self, most: int) -> int:
         """Return how many of the first `most` items are in the first block."""
@@ -302,6 +328,7 @@ class RunReport:
             facts={
                 "custom": setup.custom,
                 "python_rows": notes_on(setup.resolved["rows"]),
+                "own_rows": self.own_rows(),
                 "unet_weights": setup.facts["generator"]["unet_weights"] or None,
                 "lineage": {name: lineage for name, lineage in lineages.items() if lineage},
                 "manifest": items.hash,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from bench.data.prepared import BLOCK
 from bench.errors import BadInputError
 from bench.evaluation.measure import MeasuredRun, missing, run_stages
 from bench.evaluation.setup import Setup
-from bench.evaluation.turns import VERSION, MeasuredTurns, TurnPlan, measure_turns
+from bench.evaluation.turns import VERSION, MeasuredTurns, RowTurn, TurnPlan, measure_turns
 from bench.experiments.report import RunReport
 from bench.metrics.half_life import HalfLife, half_life
 from bench.metrics.image_encoding import PREFIX, WAYS
@@ -34,8 +35,9 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.scores import Scored
 from bench.metrics.summary import Summary
 from bench.metrics.turns import at_turn, of_all_turns
+from bench.reporting.choice import drawn_places
 from bench.reporting.figures import TurnsLine, TurnsPanel, draw_lines, draw_turns
-from bench.reporting.gallery import Gallery, drawn_places
+from bench.reporting.gallery import Gallery
 from bench.reporting.notes import items_note
 from bench.reporting.page import Page, PageFigure, first_line, write_report
 from bench.reporting.pixels import masked
@@ -278,9 +280,7 @@ class TurnsExperiment:
                 images N×S×S×3.
         """
         edits, items = self.measured.edits[turn - 1], self.measured.items[turn - 1]
-        return items.pick(places), {
-            row: np.stack([edits[row].images(place // BLOCK)[place % BLOCK] for place in places]) for row in rows
-        }
+        return items.pick(places), {row: _at_places(edits[row], places) for row in rows}
 
     def _draw(self, run: MeasuredRun, table: TurnsTable) -> None:
         """Write the curves of all headline metrics, and the pictures of one item in every turn."""
@@ -351,3 +351,12 @@ class TurnsExperiment:
             gallery=gallery,
             figure=PageFigure("Each metric by turn", plots) if plots.lines else None,
         )
+
+
+def _at_places(edits: RowTurn, places: Sequence[int]) -> npt.NDArray[np.uint8]:
+    """Return a row's images N×S×S×3 of the items at some places. Each block of images is read once."""
+    found: dict[int, npt.NDArray[np.uint8]] = {}
+    for block, there in groupby(sorted(places), lambda place: place // BLOCK):
+        images = edits.images(block)
+        found |= {place: images[place % BLOCK].copy() for place in there}
+    return np.stack([found[place] for place in places])

@@ -28,7 +28,7 @@ from bench.generation.object_content import UnidentifiableError, content_of, nam
 from bench.models.decoder import Decoder
 from bench.runtime.distributed import World
 
-__all__ = ["CalledFunction", "as_module", "as_rows", "notes_on", "python_object", "takes_known_pixels"]
+__all__ = ["CalledFunction", "as_module", "as_rows", "notes_on", "object_of", "python_object", "takes_known_pixels"]
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +183,18 @@ def python_object(name: str, content: str) -> Any:
     except Exception as error:  # an object decides itself how it is copied
         raise ValueError(f"expected an object {name} that copy.deepcopy can copy, found an error: {error}") from error
     return found if isinstance(found, Method) else as_module(found)
+
+
+def object_of(node: Mapping[str, Any]) -> Any:
+    """Return the object of the program to which a part of a configuration refers.
+
+    Args:
+        node: part of a configuration, as plain data.
+
+    Returns:
+        The object itself, not a copy. None if the part refers to no object, or if the run was not started with it.
+    """
+    return _objects.get(str(node.get("content"))) if node.get("_target_") == TARGET else None
 
 
 def notes_on(rows: Mapping[str, Any]) -> dict[str, str]:

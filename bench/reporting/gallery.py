@@ -1,58 +1,27 @@
-"""The gallery of a report, which shows pictures of a few items. A rule chooses these items, and no person does.
+"""The gallery of a report, which shows pictures of a few items, and thumbnails and values of all items.
 
-Only metrics with a value for every item are used. For each pair of such a metric and a row, the rule sorts the items by
-the difference in this metric between the row and the reference row. It chooses the first, the middle and the last item.
-If no metric has a value for every item, the items are drawn at random with a seed.
+`bench.reporting.choice` chooses the few items, and `bench.reporting.sheet` makes the thumbnails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from bench.data.items import Item
-from bench.reporting.pixels import data_url, error_outside, masked
-from bench.runtime.seeding import numpy_generator
-from bench.tables.build import style_of
+from bench.reporting.choice import LEAST_ITEMS, Compared, ComparedRows, Pick
+from bench.reporting.pixels import AT_ONCE, Images, Pixels, data_url, error_outside, given
+from bench.reporting.sheet import Sheet
 
-__all__ = [
-    "RANKS",
-    "Compared",
-    "ComparedRows",
-    "Gallery",
-    "Made",
-    "Pick",
-    "Picture",
-    "Shown",
-    "choose",
-    "compared",
-    "drawn",
-    "drawn_places",
-    "fill",
-]
+__all__ = ["Gallery", "Made", "Picture", "Shown", "fill"]
 
-Pixels = npt.NDArray[np.uint8]
-Images = Callable[[Sequence[int]], tuple[list[Item], Mapping[str, Pixels]]]
-"""Function that takes indices of the manifest. It returns the items there, and the images N×S×S×3 of each row."""
-
-RANKS = ("best", "worst", "median")
-"""Ranks that an item can have by its difference from the reference row, in the order in which they fill the page."""
-FALLBACK = ("lpips",)
-"""Metrics that choose the items if no column of the table has a value for every item."""
-ROOM = 9_500_000
-"""Largest size in bytes of all pictures of the page together."""
+ROOM = 8_000_000
+"""Largest size in bytes of all pictures of the chosen items together."""
 MOST_ITEMS = 60
-LEAST_ITEMS = 6
-"""Smallest number of items for which the page must have room. The pictures are made smaller if necessary.
-
-It is also the number of items that a seed draws.
-"""
 SIDES = (256, 192, 128, 96, 64, 48, 32)
 """Possible sides of a picture in pixels. The first side at which enough items fit on the page is chosen."""
 LOSSLESS = 128
@@ -62,44 +31,6 @@ PROBED = 6
 """Number of rows whose pictures are encoded for the estimate of how many bytes one item needs."""
 MARKUP = 700
 """Upper estimate of the bytes of HTML that one picture needs in addition to its content."""
-AT_ONCE = 256_000_000
-"""Largest size in bytes of the uncompressed images that are in memory at the same time."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """The name, direction and number format of a metric that sorts the items. Every item has a value of this metric."""
-
-    name: str
-    title: str
-    """Title of the metric, with the unit."""
-    higher_is_better: bool
-    scale: float
-    """Factor by which a value is multiplied before it is printed."""
-    decimals: int
-
-    def shown(self, value: float, sign: str = "") -> str:
-        """Return the text that the page prints for a value.
-
-        Args:
-            value: value of the metric, or a difference of two values.
-            sign: `+` to print a plus sign before positive values; an empty string for no plus sign.
-        """
-        return f"{value * self.scale:{sign},.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
-
-
-@dataclass(frozen=True)
-class Pick:
-    """The reason why an item is shown: the rank of the item for one row and one metric."""
-
-    row: str
-    metric: str
-    rank: str
-    """Rank among `RANKS`, or `drawn` for an item that was drawn at random."""
-    place: int
-    """Index of the item in the manifest."""
-    difference: float
-    """Value of the row minus value of the reference row, for this item; without a reference row, the row's value."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +59,15 @@ class Made:
 class Shown:
     """An item as the gallery shows it: its pictures and texts, and the reasons why it was chosen."""
 
+    place: int
+    """Index of the item in the manifest."""
     id: str
     source: str
     caption: str
     hole: float
     """Fraction of the image's area that is hole, in [0, 1]; 1 if no pixels are known."""
-    given: tuple[Picture, ...]
+    given: Mapping[str, Picture]
+    """The pictures `input` and `masked`; a picture that the item does not have is left out."""
     exemplar: Picture | None
     """Picture of the object that is to be painted into the hole; None if the task uses no exemplar."""
     made: tuple[Made, ...]
@@ -160,106 +94,21 @@ class Gallery:
     """Side in pixels of the original images."""
     pixelated: bool = False
     """Whether the pictures are so small that the page enlarges them without smoothing."""
+    sheet: Sheet | None = None
+    """All items of the run with their values and thumbnails; None if the page does not list them."""
 
+    def smaller(self) -> Gallery | None:
+        """Return the gallery with less content, for a page that would be too large. Return None if nothing can go.
 
-def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) -> list[Compared]:
-    """Return the metrics by which items are chosen.
-
-    These are all metrics in `columns` that also occur in `values`. If there are no such metrics, the list contains only
-    `lpips`. If the run did not measure `lpips` either, the list is empty.
-
-    Args:
-        columns: names of the metrics that are columns of the table.
-        values: arrays by row and by name of the metric. An array has one value for each item.
-    """
-    there = {name for arrays in values.values() for name in arrays}
-    names = [name for name in columns if name in there] or [name for name in FALLBACK if name in there]
-    return [
-        Compared(
-            name,
-            style.heading(),
-            style.higher_is_better,
-            style.scale,
-            style.decimals,
-        )
-        for name in names
-        if (style := style_of(name)) is not None and not style.zero_is_best
-    ]
-
-
-def drawn_places(count: int, seed: int) -> list[int]:
-    """Return the indices of `LEAST_ITEMS` different items that are drawn at random.
-
-    If there are fewer items, the indices of all items are returned.
-
-    Args:
-        count: number of items from which the indices are drawn.
-        seed: seed of the run; the same seed gives the same indices.
-    """
-    return [int(place) for place in numpy_generator(seed, "figure").permutation(count)[:LEAST_ITEMS]]
-
-
-def drawn(count: int, seed: int) -> list[Pick]:
-    """Return picks of items that are drawn at random.
-
-    A gallery needs them if no metric has a value for every item.
-
-    Args:
-        count: number of items of the run.
-        seed: seed of the run.
-    """
-    return [Pick("", "", "drawn", place, 0.0) for place in drawn_places(count, seed)]
-
-
-@dataclass(frozen=True)
-class ComparedRows:
-    """The rows that a gallery compares item by item, with the rows' values."""
-
-    values: Mapping[str, Mapping[str, npt.NDArray[Any]]]
-    """Arrays with one value for each item, by row and metric."""
-    metrics: Sequence[Compared]
-    """Metrics by which the rows are compared."""
-    labels: Mapping[str, str]
-    """Label of each row by its key."""
-    reference: str
-    """Key of the reference row. If this row has no values, the items are sorted by each row's own values."""
-
-
-def choose(rows: ComparedRows) -> list[Pick]:
-    """Choose the best, the worst and the median item for each pair of a row and a metric.
-
-    The best item is the one on which the row is better than the reference row by the largest difference. If the
-    reference row has no values of the metric, the values of the row are used instead of the differences. Items with
-    equal differences keep the manifest's order, and items without a finite difference are left out. If the number of
-    items is even, the median is the better one of the middle two.
-
-    Returns:
-        Picks in the order of the metrics. For each metric, the best items of all rows come first, then the worst items
-        of all rows, then the median items of all rows.
-    """
-    values, reference = rows.values, rows.reference
-    picks = []
-    for metric in rows.metrics:
-        base = values.get(reference, {}).get(metric.name)
-        orders = {}
-        for row, arrays in values.items():
-            if row == reference or metric.name not in arrays:
-                continue
-            difference = np.asarray(arrays[metric.name], np.float64) - (0.0 if base is None else base)
-            gain = difference if metric.higher_is_better else -difference
-            order = np.argsort(-gain, kind="stable")
-            order = order[np.isfinite(gain[order])]
-            if len(order):
-                orders[row] = (
-                    difference,
-                    {"best": order[0], "worst": order[-1], "median": order[(len(order) - 1) // 2]},
-                )
-        picks += [
-            Pick(row, metric.name, rank, int(places[rank]), float(difference[places[rank]]))
-            for rank in RANKS
-            for row, (difference, places) in orders.items()
-        ]
-    return picks
+        Chosen items go first, half of them at a time, until at most `LEAST_ITEMS` are left. Then the thumbnails of the
+        sheet go, then the remaining chosen items, and at last the sheet.
+        """
+        few = len(self.items) <= LEAST_ITEMS
+        if few and self.sheet is not None and self.sheet.thumbnails is not None:
+            return replace(self, sheet=replace(self.sheet, thumbnails=None))
+        if self.items:
+            return replace(self, items=self.items[: len(self.items) // 2])
+        return None if self.sheet is None else replace(self, sheet=None)
 
 
 def fill(picks: Sequence[Pick], images: Images, rows: ComparedRows, *, of: int, room: int = ROOM) -> Gallery:
@@ -314,15 +163,15 @@ class _Words:
 
     def shown(self, place: int, item: Item, made: Mapping[str, Pixels], side: int) -> Shown:
         known = bool((item.mask == 0).any())
-        given = [("input" if known else "the caption's own picture", item.image)] if item.pictured else []
-        given += [("masked", masked(item))] if known else []
+        pictures = {name: Picture(label, _encoded(pixels, side)) for name, (label, pixels) in given(item).items()}
         return Shown(
+            place,
             item.id,
             item.source,
             item.caption,
             item.mask_area,
-            tuple(Picture(label, _encoded(pixels, side)) for label, pixels in given),
-            None if item.exemplar is None else Picture("to be painted", _encoded(item.exemplar, side)),
+            {name: picture for name, picture in pictures.items() if name != "exemplar"},
+            pictures.get("exemplar"),
             tuple(
                 Made(
                     row,
@@ -384,6 +233,6 @@ def _encoded(pixels: Pixels, side: int) -> str:
 def _size(item: Shown) -> int:
     """Return an estimate of the number of bytes that an item of the gallery needs in the page."""
     made = (picture for one in item.made for picture in (one.image, one.error))
-    pictures = [picture for picture in (*item.given, item.exemplar, *made) if picture is not None]
+    pictures = [picture for picture in (*item.given.values(), item.exemplar, *made) if picture is not None]
     words = len(item.id) + len(item.source) + len(item.caption)
     return sum(len(picture.uri) + MARKUP for picture in pictures) + 6 * words + MARKUP * len(item.picks)

@@ -47,9 +47,9 @@ __all__ = [
     "write_report",
 ]
 
-SCRIPTS = ("page.js", "view.js", "tips.js", "table.js", "gallery.js")
+SCRIPTS = ("page.js", "view.js", "tips.js", "table.js", "gallery.js", "sheet.js", "opened.js")
 """Files whose content is the script of every page. They share one scope."""
-STYLES = ("page.css", "table.css", "gallery.css", "plots.css")
+STYLES = ("page.css", "table.css", "gallery.css", "sheet.css", "plots.css")
 """Files whose content is the style sheet of every page."""
 LIMIT = 15_000_000
 """Size of a page in bytes above which the page shows fewer items of its gallery."""
@@ -101,16 +101,15 @@ class Page:
 def report_page(page: Page) -> str:
     """Return the page as HTML.
 
-    If the HTML is larger than `LIMIT` bytes, it is written again with only the first half of the gallery's items. This
-    is repeated until the HTML is small enough or shows no items.
+    If the HTML is larger than `LIMIT` bytes, it is written again with a gallery that has less content, as
+    `Gallery.smaller` says. This is repeated until the HTML is small enough or the gallery is empty.
     """
     while True:
         text = _rendered(page)
-        items = page.gallery.items if page.gallery else ()
-        if len(text.encode()) <= LIMIT or not items:
+        smaller = page.gallery.smaller() if page.gallery else None
+        if len(text.encode()) <= LIMIT or smaller is None:
             return text
-        assert page.gallery is not None
-        page = replace(page, gallery=replace(page.gallery, items=items[: len(items) // 2]))
+        page = replace(page, gallery=smaller)
 
 
 def _rendered(page: Page) -> str:

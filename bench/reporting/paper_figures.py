@@ -20,8 +20,8 @@ from bench.data.items import Item
 from bench.data.prepared import Items
 from bench.data.words import Word, words_of
 from bench.metrics.legibility import REGIONS, as_compared
+from bench.reporting.choice import drawn_places
 from bench.reporting.figures import Line, ReadLine, draw_lines, draw_readings
-from bench.reporting.gallery import drawn_places
 from bench.reporting.pixels import framed, masked
 from bench.reporting.windows import Window, border_window, known_window, word_window
 from bench.results.run_folder import SCHEMA_VERSION

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.data.items import Item
 
-__all__ = ["ERROR_GAIN", "data_url", "error_outside", "framed", "masked"]
+__all__ = ["AT_ONCE", "ERROR_GAIN", "Images", "Pixels", "data_url", "error_outside", "framed", "given", "masked"]
 
 Pixels = npt.NDArray[np.uint8]
+Images = Callable[[Sequence[int]], tuple[list[Item], Mapping[str, Pixels]]]
+"""Function that takes indices of the manifest. It returns the items there, and the images N×S×S×3 of each row."""
+
+AT_ONCE = 256_000_000
+"""Largest size in bytes of the uncompressed images that are in memory at the same time."""
 
 FRAME = (255, 0, 0)
 ERROR_GAIN = 4
@@ -32,6 +38,22 @@ def masked(item: Item) -> Pixels:
     """Return the item's image S×S×3, in which all pixels of the hole are white."""
     pixels: Pixels = np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8)
     return pixels
+
+
+def given(item: Item) -> dict[str, tuple[str, Pixels]]:
+    """Return the pictures that a task gives: `input`, `masked` and `exemplar`, each with its label.
+
+    A picture that the item does not have is left out. An item without known pixels has no masked picture.
+    """
+    known = bool((item.mask == 0).any())
+    found = {}
+    if item.pictured:
+        found["input"] = ("input" if known else "the caption's own picture", item.image)
+    if known:
+        found["masked"] = ("masked", masked(item))
+    if item.exemplar is not None:
+        found["exemplar"] = ("to be painted", item.exemplar)
+    return found
 
 
 def framed(picture: Pixels, window: tuple[slice, slice]) -> Pixels:

@@ -95,6 +95,7 @@ def _explained(run: Path, results: Plain, facts: Plain, row: str, column: str) -
             "measure": None if measure is None else weights_of(facts, config["metrics"]["measures"][measure]),
         },
         "lineage": facts["lineage"].get(line["method"]),
+        "own_row": facts.get("own_rows", {}).get(line["method"]),
         "made_by": {
             "command": facts.get("command") or command(facts["overrides"]),
             "overrides": facts["overrides"],
@@ -310,6 +311,7 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
     for part, files in found["weights"].items():
         yield f"weights of the {part}", "unknown" if files is None else "" if files else "none"
         yield from ((f"  {sha}", file) for file, sha in (files or {}).items())
+    yield from _own_row(found["own_row"]) if found["own_row"] else ()
     changed = {
         None: "unknown whether the code had changes",
         True: "with changes that are not in this commit",
@@ -321,6 +323,24 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
     yield "machine", ", ".join(f"{key} {text}" for key, text in made["hardware"].items())
     yield "versions", ", ".join(f"{key} {text}" for key, text in made["versions"].items() if text)
     yield "command", made["command"]
+
+
+def _own_row(own: Plain) -> Iterator[tuple[str, str]]:
+    """Yield the lines on the code and the size of a row that is a user's own.
+
+    Args:
+        own: entry of the row under `own_rows` in `run.json`.
+    """
+    for code in own["code"]:
+        yield "code of the row", code["name"]
+        yield f"  {code['sha256'] or 'package'}", code["file"] or code["package"] or "none: the code is in no file"
+    if own["imports"]:
+        yield "imports of this code", ""
+        yield from ((f"  {sha}", file) for file, sha in own["imports"].items())
+    for name, title in {"parameters": "parameters", "tera_flop": "TFLOP per image"}.items():
+        value = own[name]
+        shown = "" if value is None else f"{value:,}" if name == "parameters" else f"{value:.4g}"
+        yield title, shown or f"unknown: {own['unknown'][name]}"
 
 
 def _in_lines(found: Plain) -> str:

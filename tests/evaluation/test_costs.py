@@ -7,7 +7,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from baselines.paste_back import PasteBack
-from bench.evaluation.costs import decoding_share, row_costs, unknown_costs
+from bench.evaluation.costs import decoding_share, own_row_costs, row_costs, unknown_costs
 from bench.generation.decoding import Decoded
 from bench.generation.method import Batch, Method
 from bench.generation.python_objects import as_module
@@ -117,6 +117,51 @@ def test_a_module_that_cannot_be_counted_is_still_timed(caplog: pytest.LogCaptur
     assert entry["seconds_per_image"] > 0
     assert not {"tera_flop", "peak_activation_bytes"} & set(entry)
     assert "rows.mine: the operations of Uncounted cannot be counted (no counters here)" in caplog.text
+
+
+class OwnPaste(Method):
+    """A method that holds two networks, of which two parts share their parameters."""
+
+    def __init__(self) -> None:
+        self.first = nn.Conv2d(4, 3, 1)
+        self.stages = [self.first, nn.Upsample(scale_factor=4)]
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        made: torch.Tensor = self.stages[1](self.stages[0](batch.z))
+        return made
+
+
+def test_the_size_of_an_own_method_is_counted_without_its_help() -> None:
+    expected = {"parameters": 15, "tera_flop": 2 * 12 * 8 * 8 / 1e12, "unknown": {}}
+    assert own_row_costs(OwnPaste(), batch("cpu")) == expected
+    layer = nn.Conv2d(4, 3, 1)
+    function = as_module(lambda z: functional.interpolate(layer(z), scale_factor=4))
+    assert own_row_costs(Decoded(function, conditioned=False), batch("cpu")) == expected
+
+
+class Beforehand(Method):
+    """A method whose images another program makes."""
+
+    def prepare(self, items: object, work: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("method", "unknown"),
+    [
+        (Decoded(Uncounted(), conditioned=False), {"tera_flop": "PyTorch cannot count the operations: RuntimeError: "}),
+        (
+            Decoded(as_module(lambda z: z[:, :3]), conditioned=False),
+            {"parameters": "the row is a function, and no module", "tera_flop": "PyTorch counted no convolution"},
+        ),
+        (Beforehand(), {"tera_flop": "the images were made before the first batch"}),
+    ],
+)
+def test_a_size_that_cannot_be_counted_has_a_reason(method: Method, unknown: dict[str, str]) -> None:
+    found = own_row_costs(method, batch("cpu"))
+    assert {name for name, value in found.items() if value is None} == set(unknown) == set(found["unknown"])
+    for name, reason in unknown.items():
+        assert found["unknown"][name].startswith(reason)
 
 
 @pytest.mark.gpu

@@ -20,6 +20,7 @@ from bench.errors import BadInputError
 from bench.generation.decoding import Decoded
 from bench.models import load_decoder
 from bench.results.explain import explain
+from bench.store import file_sha256
 from tests.helpers.commands import refused
 from tests.helpers.files import read_json
 
@@ -114,6 +115,13 @@ def test_the_files_say_that_no_command_line_repeats_the_run(folder: Path, capsys
     assert len(decoder["content"]) == 64
     assert run["costs"]["mine"]["parameters"] == 15
     assert run["costs"]["mine"]["tera_flop"] == 2 * 12 * 16 * 16 / 1e12
+    own = run["own_rows"]["mine"]
+    assert [part["name"] for part in own["code"]] == [f"{__name__}.Counted"]
+    assert own["code"][0]["sha256"] == file_sha256(Path(__file__))
+    assert (own["parameters"], own["tera_flop"]) == (15, run["costs"]["mine"]["tera_flop"])
+    assert explain(results.path, "mine", "lpips")["own_row"] == own
+    assert explain(results.path, "stablediffusion", "lpips")["own_row"] is None
+    assert own["code"][0]["sha256"] in (results.path / "report.html").read_text()
     entry = next(row for row in read_json(results.path, "results.json")["rows"] if row["method"] == "mine")
     assert (entry["label"], entry["decoder"], entry["conditioned"]) == ("mine", decoder, False)
     assert "custom (" in (results.path / "table.md").read_text()
@@ -125,7 +133,8 @@ def test_the_files_say_that_no_command_line_repeats_the_run(folder: Path, capsys
 
 
 def test_a_run_without_objects_lists_none(small_run: Path) -> None:
-    assert read_json(small_run, "run.json")["python_rows"] == {}
+    run = read_json(small_run, "run.json")
+    assert run["python_rows"] == run["own_rows"] == {}
 
 
 def test_quiet_prints_only_errors(folder: Path) -> None:

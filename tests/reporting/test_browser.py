@@ -38,19 +38,20 @@ def zoom(page: Page) -> float:
 
 def test_the_gallery_shows_the_selection(view: View) -> None:
     page = view.page
+    chosen = page.locator("#chosen")
     items = page.locator("[data-item]:visible")
     ranks = page.locator(".picks li:visible .rank")
     assert [words.lower() for words in ranks.all_inner_texts()] == ["best", "median", "worst"]
-    before = items.locator("h3").all_inner_texts()
-    page.get_by_role("combobox", name=re.compile("^Row")).select_option("paste_back")
-    page.get_by_role("combobox", name=re.compile("^by")).select_option("pre_error")
+    before = items.locator("h4").all_inner_texts()
+    chosen.get_by_role("combobox", name=re.compile("^Row")).select_option("paste_back")
+    chosen.get_by_role("combobox", name=re.compile("^by")).select_option("pre_error")
     assert "StableDiffusion, pasted back: Pre_error" in page.locator(".picks li:visible").first.inner_text()
     assert page.locator("[data-made=paste_back].chosen:visible").count() == items.count() > 0
     assert set(page.locator(".reading:visible").evaluate_all("all => all.map((one) => one.dataset.metric)")) == {
         "pre_error"
     }
-    page.get_by_role("combobox", name=re.compile("^Row")).select_option("")
-    page.get_by_role("combobox", name=re.compile("^by")).select_option("")
+    chosen.get_by_role("combobox", name=re.compile("^Row")).select_option("")
+    chosen.get_by_role("combobox", name=re.compile("^by")).select_option("")
     assert items.count() == page.locator("[data-item]").count() > len(before)
     assert items.first.locator(".view").count() == 2 + 2 * len(ROWS)
     loaded = page.locator(".view img").evaluate_all(

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from bench.data.items import Item
-from bench.reporting import gallery
-from bench.reporting.gallery import Compared, ComparedRows, Gallery, Images, Pick, choose, compared, drawn, fill
-from bench.reporting.pixels import error_outside, masked
+from bench.reporting import choice, gallery
+from bench.reporting.choice import Compared, ComparedRows, Pick, choose, compared, drawn
+from bench.reporting.gallery import Gallery, fill
+from bench.reporting.pixels import Images, error_outside, masked
 
 pytestmark = pytest.mark.blackbox
 
@@ -31,7 +32,7 @@ def test_best_worst_and_median_are_chosen_by_the_paired_difference() -> None:
     picks = choose(ComparedRows(values, [LPIPS], {}, "vanilla"))
     assert chosen(picks) == {("mine", "best"): 1, ("mine", "median"): 2, ("mine", "worst"): 3}
     assert [pick.difference for pick in picks] == pytest.approx([-0.4, 0.3, 0.0])
-    assert [pick.rank for pick in picks] == list(gallery.RANKS)
+    assert [pick.rank for pick in picks] == list(choice.RANKS)
 
 
 def test_the_order_is_reversed_for_scores() -> None:
@@ -71,7 +72,7 @@ def test_the_gallery_uses_the_tables_metrics_that_each_item_has() -> None:
 def test_items_are_drawn_by_seed_if_no_metric_distinguishes_them() -> None:
     assert drawn(100, 0) == drawn(100, 0)
     assert drawn(100, 0) != drawn(100, 1)
-    assert len({pick.place for pick in drawn(100, 0)}) == gallery.LEAST_ITEMS
+    assert len({pick.place for pick in drawn(100, 0)}) == choice.LEAST_ITEMS
 
 
 def test_values_are_printed_like_in_the_table() -> None:
@@ -123,7 +124,10 @@ def size(found: Gallery) -> int:
     pictures = [
         picture.uri
         for item in found.items
-        for picture in (*item.given, *(part for made in item.made for part in (made.image, made.error) if part))
+        for picture in (
+            *item.given.values(),
+            *(part for made in item.made for part in (made.image, made.error) if part),
+        )
     ]
     return sum(len(uri) for uri in pictures)
 
@@ -136,9 +140,9 @@ def test_small_pictures_are_kept_bit_for_bit_with_the_error_of_the_true_pixels()
     for shown in found.items:
         place = int(shown.id.removeprefix("item"))
         item = images.item(place)
-        assert [picture.label for picture in shown.given] == ["input", "masked"]
-        assert np.array_equal(decoded(shown.given[0].uri), item.image)
-        assert np.array_equal(decoded(shown.given[1].uri), masked(item))
+        assert [picture.label for picture in shown.given.values()] == ["input", "masked"]
+        assert np.array_equal(decoded(shown.given["input"].uri), item.image)
+        assert np.array_equal(decoded(shown.given["masked"].uri), masked(item))
         for number, made in enumerate(shown.made):
             pixels = images.pixels(place, number + 1)
             assert np.array_equal(decoded(made.image.uri), pixels)
@@ -166,7 +170,7 @@ def test_large_pictures_are_scaled_down_after_the_error_is_computed() -> None:
 def test_an_item_without_a_hole_shows_its_caption_and_no_error() -> None:
     images = Noise(16, 2, known=False)
     shown = filled(images, images.rows, 5).items[0]
-    assert [picture.label for picture in shown.given] == ["the caption's own picture"]
+    assert [picture.label for picture in shown.given.values()] == ["the caption's own picture"]
     assert [made.error for made in shown.made] == [None, None]
     assert shown.caption == "a <b>cat</b>"
 
@@ -198,7 +202,7 @@ def test_the_pictures_stay_within_the_size_limit(side: int, rows: int, count: in
     images = Noise(side, rows)
     found = filled(images, images.rows, count, room=room)
     assert size(found) <= room
-    assert len(found.items) >= min(found.wanted, gallery.LEAST_ITEMS) - 2
+    assert len(found.items) >= min(found.wanted, choice.LEAST_ITEMS) - 2
     assert len(images.asked) <= len(found.items) + 10
     assert len(images.asked) == len(set(images.asked))
 

@@ -191,6 +191,16 @@ def test_the_page_contains_every_part_of_the_run() -> None:
     assert "python -m bench experiment=table2_inpaint_imagenet 'row=[a,b]'" in text
 
 
+def test_the_code_and_the_size_of_own_rows_are_shown() -> None:
+    code = {"name": "own.Decoder", "file": "own.py", "sha256": SHA, "package": None}
+    sizes = {"parameters": 1234567, "tera_flop": None, "unknown": {"tera_flop": "PyTorch counted nothing"}}
+    own = {"row1": {"code": [code], "imports": {"helper.py": "cd" * 32}, **sizes}}
+    words = Reader(report_page(replace(page(), facts=facts(own_rows=own)))).words
+    for shown in ("own.Decoder: own.py", SHA, "helper.py, which is imported", "1,234,567"):
+        assert shown in words
+    assert "unknown: PyTorch counted nothing" in words
+
+
 def test_shown_text_is_escaped() -> None:
     found = page()
     html = report_page(found)

@@ -12,7 +12,7 @@ from PIL import Image
 from bench.config.schema import FigureSpec
 from bench.data.items import Item
 from bench.data.words import Word, words_as_lines
-from bench.reporting.gallery import drawn_places
+from bench.reporting.choice import drawn_places
 from bench.reporting.paper_figures import PaperFigures
 from bench.reporting.pixels import framed
 from bench.reporting.windows import RATIO, border_window, known_window, word_window
