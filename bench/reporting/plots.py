@@ -44,7 +44,7 @@ LINE_HEIGHT, LETTER = 12.0, 6.2
 """Height of a label, and the width of one of its characters."""
 BESIDE = 7.0
 """Distance between the centre of a point and its label."""
-RING = 5.0
+RING = 8.0
 """Additional distance between a point with a ring and its label."""
 STEP, STEPS = 6.5, 14
 """Distance between the heights at which a label is tried, and the number of them above and below the point."""
