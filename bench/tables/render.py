@@ -211,11 +211,7 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
         [row.label, *([row.training or "–"] if trained else []), *(_detail(table, row, name) for name in shown)]
         for row in rows
     ]
-    return Grid(
-        heads,
-        lines if shown or trained else [],
-        title="further metrics of each row, and training steps" if trained else "further metrics of each row",
-    )
+    return Grid(heads, lines if shown or trained else [], title="beside the table: further metrics of each row")
 
 
 def _detail(table: Table, row: TableRow, metric: str) -> str:
