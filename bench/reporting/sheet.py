@@ -241,7 +241,7 @@ class Places:
 
 
 def pictured_places(rows: ComparedRows, picks: Sequence[Pick], of: int) -> Places:
-    """Return the items that get thumbnails if there is room.
+    """Return the items that get thumbnails if there is room. They are among the items that the page lists.
 
     The first are the chosen items, then follow those with the largest differences to the reference row, and then the
     first items of the manifest.
@@ -249,13 +249,14 @@ def pictured_places(rows: ComparedRows, picks: Sequence[Pick], of: int) -> Place
     Args:
         rows: rows that are compared.
         picks: chosen items.
-        of: number of items of the run.
+        of: number of items that the page lists, which are the first items of the manifest.
     """
     found: dict[int, None] = {}
     for place in chain((pick.place for pick in picks), extremes(rows), range(of)):
         if len(found) == min(of, MOST_READ):
             break
-        found[place] = None
+        if place < of:
+            found[place] = None
     places, most = list(found), max(1, MOST_DECODED // max(1, len(rows.labels)))
     return Places(places[:most], places[most:])
 

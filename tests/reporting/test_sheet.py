@@ -134,6 +134,13 @@ def test_chosen_items_and_extremes_have_thumbnails_if_not_all_images_can_be_made
     assert sorted(pictured_places(rows, picks, 300).with_rows) == list(range(300))
 
 
+def test_only_listed_items_have_thumbnails() -> None:
+    images = Flat(100, 3)
+    rows = images.compared
+    places = pictured_places(rows, choose(rows), 30)
+    assert sorted(places.with_rows + places.given) == [*range(30)]
+
+
 def test_the_items_have_thumbnails_in_the_order_of_the_run_if_no_metric_compares_them() -> None:
     rows = ComparedRows({"row": {}}, [], {"row": "Row"}, "")
     assert pictured_places(rows, [Pick("", "", "drawn", 2, 0.0)], 4) == Places([2, 0, 1, 3], [])
