@@ -233,18 +233,19 @@ def _key(table: Table, lines: Sequence[TableLine]) -> Iterator[KeyPart]:
     texts = "".join(cell.value for line in lines for cell in line.cells)
     yield KeyPart("±", "is one standard error")
     is_best = any(cell.best for line in lines for cell in line.cells)
-    yield KeyPart("bold", f"is better than every other row of its column{'' if is_best else ', and here none is'}")
+    nowhere = "" if is_best else ", and here none is"
+    yield KeyPart("bold", f"marks a row that is better than every other row of its column{nowhere}")
     if table.reference:
         nowhere = "" if DIFFERS in marks else ", and here none does"
-        yield KeyPart(DIFFERS, f"differs from {table.reference} at the 95 % level{nowhere}")
+        yield KeyPart(DIFFERS, f"marks a row that differs from {table.reference} at the 95 % level{nowhere}")
         if any(column.format.ratio for column in table.shown):
             yield KeyPart("÷", f"2 means that the error of {table.reference} is twice this row's")
     if FEW in marks + texts:
-        yield KeyPart(FEW, "rests on few sources, so its interval is too short")
+        yield KeyPart(FEW, "marks a number that rests on few sources, so that its interval is too short")
     if any(OURS in line.marks for line in lines):
-        yield KeyPart(OURS, "is a row that the paper does not have")
+        yield KeyPart(OURS, "marks a row that the paper does not have")
     if any(CITED in line.marks for line in lines):
-        yield KeyPart(CITED, "is a row that the paper copied from elsewhere")
+        yield KeyPart(CITED, "marks a row that the paper copied from elsewhere")
 
 
 def _pair(pair: PairDifference, labels: Mapping[str, str], column: Column) -> PairCell:
