@@ -236,7 +236,11 @@ def _ratio(found: Measurement | None, reference: str) -> TableCell:
 
 
 def _key(table: Table, lines: Sequence[TableLine]) -> Iterator[KeyPart]:
-    """Yield the parts of the sentence that explains the signs of the table. Signs that do not occur are left out."""
+    """Yield the parts of the sentence that explains the signs of the table.
+
+    ± and bold are always explained. If there is a reference row, * is explained as well, and ÷ if a column has ratios.
+    Other signs that do not occur are left out.
+    """
     marks = "".join(cell.marks for line in lines for cell in line.cells)
     texts = "".join(cell.value for line in lines for cell in line.cells)
     yield KeyPart("±", "is one standard error")
