@@ -1,7 +1,7 @@
 """The lines of a history: for each number of a table, its values at all moments and the gate's verdicts on the changes.
 
 Each value is compared twice: with the previous value of its line, and with the first value. The second comparison finds
-a slow change, each step of which stays within the margin. Values with other items or other protocols are not compared.
+a slow change whose single steps stay within the margin. Values with other items or other protocols are not compared.
 They belong to different segments of the line, and the first value of a segment says why it begins.
 """
 
@@ -86,8 +86,8 @@ class Value:
     since_start: Step | None = None
     """Comparison with the first value of the segment."""
     drift: Verdict | None = None
-    """`REGRESSION` or `IMPROVED` if since here the value is worse or better than the segment's first value, although
-    the last step alone is not."""
+    """`REGRESSION` or `IMPROVED` if this is the first value that is worse or better than the segment's first value,
+    although its last step alone is not a regression or an improvement; otherwise None."""
 
     @property
     def mark(self) -> Verdict | None:
@@ -354,9 +354,10 @@ def _compared(side: Side, tables: Mapping[str, Measured], margins: Mapping[str, 
 
 
 def _with_drift(values: Sequence[Value]) -> Iterator[Value]:
-    """Yield the values of a line, and mark those since which all steps together are a regression or an improvement.
+    """Yield the values of a line, with the field `drift`.
 
-    Only the first of several such values is marked, and no value whose last step alone has the same verdict.
+    A value gets a drift if all steps of its segment together are a regression or an improvement. Only the first of
+    several such values in a row gets it, and only if its last step alone has another verdict.
     """
     decided: dict[int, Verdict] = {}
     for value in values:

@@ -3,13 +3,13 @@
 The thumbnails are packed. A sprite is one WebP file with thumbnails of up to `BLOCK` items in a grid, and there is one
 sprite for each block of items and each kind of picture, such as the masked picture or the image of a row.
 
-Three rules keep the sheet small. At most `MOST_LINES` bytes hold the texts and values of the items: if there are more,
+Three rules keep the sheet small. The texts and values of the items need at most `MOST_LINES` bytes: if they need more,
 the page leaves out values of the last metrics, and then the last items. At most `MOST_DECODED` images of rows are made
-for the thumbnails, because each must be decoded again, and at most `MOST_READ` items are read. The items that are read,
-but for whose images there is no time, only have thumbnails of their input and their masked picture. The thumbnails need
-at most `ROOM` bytes: their side is the largest one in `SIDES` at which all of them are estimated to fit, and if they do
-not even fit at the smallest side, fewer items have thumbnails. Items with the largest differences to the reference row
-have thumbnails before other items.
+for the thumbnails, because each must be decoded again, and at most `MOST_READ` items are read. An item that is read,
+but whose images of rows are not made, has thumbnails of its input pictures only. The thumbnails need at most `ROOM`
+bytes: their side is the largest one in `SIDES` at which all of them are estimated to fit. If they do not fit even at
+the smallest side, fewer items have thumbnails. The items with the largest differences to the reference row have
+thumbnails before other items.
 """
 
 from __future__ import annotations

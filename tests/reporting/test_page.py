@@ -411,7 +411,7 @@ def test_the_key_names_only_signs_that_the_table_has() -> None:
     html = report_page(explored_page())
     key = Reader(html[html.index('class="lead key"') : html.index("data-controls")]).text
     assert "÷ 2 means that the error of StableDiffusion is twice this row's" in key
-    assert "‡ is a row that the paper copied from elsewhere" in key
+    assert "‡ marks a row that the paper copied from elsewhere" in key
     assert "of its column (in FID (mini features) and Pre_error [1e-5], no row is);" in key
     whole = page()
     html = report_page(replace(whole, table=replace(whole.table, reference="")))  # type: ignore[type-var]
