@@ -50,8 +50,10 @@ class TableCell:
 
     @property
     def order_shown(self) -> str:
-        """The number by which the column is sorted, as JavaScript reads it; empty if nothing was measured."""
-        return "" if self.order is None else "Infinity" if math.isinf(self.order) else repr(float(self.order))
+        """The number by which the column is sorted, as JavaScript reads it; empty without a number."""
+        if self.order is None or math.isnan(self.order):
+            return ""
+        return repr(float(self.order)).replace("inf", "Infinity")
 
 
 @dataclass(frozen=True)
