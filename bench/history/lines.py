@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.errors import BadInputError
+from bench.gate.baseline import rounded
 from bench.gate.comparing import Comparison, Outcome, compare, incomparable
 from bench.gate.decision import Verdict
 from bench.gate.margins import DEFAULTS, Margin, margins_of
@@ -201,6 +202,12 @@ class _Track:
     """Last verdict of the comparison of each number with its first value that was not `CANNOT_TELL`."""
     newest: int = 0
     """Number of the last moment of the track."""
+    rounded: dict[int, int | None] = field(default_factory=dict)
+    """Significant digits of the numbers of each moment; None if they were not rounded, as those of a run."""
+
+    def digits(self, moments: Mapping[Cell, int]) -> dict[Cell, int | None]:
+        """Return the significant digits of each number, which comes from the moment that is given for it."""
+        return {cell: self.rounded[moment] for cell, moment in moments.items()}
 
 
 @dataclass(frozen=True)
@@ -252,9 +259,18 @@ class _Writer:
         known = {name: track for name, (track, _) in chosen.items() if track is not None}
         margins = {**_own_margins(source), **self.margins}
         margins = {name: margin for name, margin in margins.items() if name in _names(side)}
-        previous = _compared(side, {name: track.last for name, track in known.items()}, margins)
-        start = _compared(side, {name: track.first for name, track in known.items()}, margins)
-        mark = _compared(side, {name: track.marked for name, track in known.items() if track.marked_at}, margins)
+        previous, start, mark = (
+            _compared(side, tables, margins)
+            for tables in (
+                {name: (track.last, track.digits(track.last_at)) for name, track in known.items()},
+                {name: (track.first, track.digits(track.first_at)) for name, track in known.items()},
+                {
+                    name: (track.marked, track.digits({**track.first_at, **track.marked_at}))
+                    for name, track in known.items()
+                    if track.marked_at
+                },
+            )
+        )
         for name, (track, reason) in chosen.items():
             table = side.tables[name]
             if track is None:
@@ -270,6 +286,7 @@ class _Writer:
                     _remember(track, table, cell, value)
                 self.values.setdefault(key, []).append(value)
             track.newest = number
+            track.rounded[number] = table.digits
             track.last = replace(track.last, custom=table.custom)
         notes = () if previous.outcome is None else previous.outcome.notes
         self.moments.append(Moment(number, source, notes))
@@ -355,8 +372,7 @@ def _with(old: Measured, table: Measured, cell: Cell) -> Measured:
     if cell[1] in table.stamps.protocols:
         protocols[cell[1]] = table.stamps.protocols[cell[1]]
     stamps = replace(old.stamps, protocols=protocols, pictures=old.stamps.pictures or table.stamps.pictures)
-    digits = old.digits if table.digits is None else table.digits
-    return replace(old, numbers={**old.numbers, cell: table.numbers[cell]}, stamps=stamps, digits=digits)
+    return replace(old, numbers={**old.numbers, cell: table.numbers[cell]}, stamps=stamps)
 
 
 def _cells(table: Measured) -> Iterator[tuple[Cell, Number]]:
@@ -386,12 +402,38 @@ def _require_known(margins: Iterable[str], lines: Iterable[Line]) -> None:
             )
 
 
-def _compared(side: Side, tables: Mapping[str, Measured], margins: Mapping[str, Margin]) -> _Compared:
+Earlier = tuple[Measured, Mapping[Cell, int | None]]
+"""An earlier table, and the significant digits of each of its numbers."""
+
+
+def _compared(side: Side, tables: Mapping[str, Earlier], margins: Mapping[str, Margin]) -> _Compared:
     """Compare the tables of a source with earlier tables of the same experiments; nothing is compared without any."""
     if not tables:
         return _Compared(None)
-    new = Side(side.path, {name: side.tables[name] for name in tables}, ())
-    return _Compared(compare(new, Side(Path(), dict(tables), ()), margins))
+    both = {name: _alike(side.tables[name], *earlier) for name, earlier in tables.items()}
+    new = Side(side.path, {name: new for name, (new, _) in both.items()}, ())
+    return _Compared(compare(new, Side(Path(), {name: old for name, (_, old) in both.items()}, ()), margins))
+
+
+def _alike(new: Measured, old: Measured, digits: Mapping[Cell, int | None]) -> tuple[Measured, Measured]:
+    """Round those numbers of two tables of which one side is rounded, so that rounding alone is no change.
+
+    Args:
+        new: table of a run or of a baseline.
+        old: earlier values, of which some can come from a run and others from a baseline.
+        digits: significant digits of each number of `old`; None if it was not rounded.
+    """
+    used = {cell: new.digits if digits.get(cell) is None else digits[cell] for cell in old.numbers}
+    tables = [{cell: _rounded(number, used.get(cell)) for cell, number in side.numbers.items()} for side in (new, old)]
+    common = set(used.values())
+    whole = common.pop() if len(common) == 1 else None
+    return replace(new, numbers=tables[0]), replace(old, numbers=tables[1], digits=whole)
+
+
+def _rounded(number: Number, digits: int | None) -> Number:
+    if digits is None or number.value is None:
+        return number
+    return replace(number, value=rounded(number.value, digits))
 
 
 def _apart(track: _Track, table: Measured, cell: Cell) -> str:

@@ -343,6 +343,18 @@ def test_baselines_of_an_older_version_are_read_and_connected_with_each_other(tm
         assert line["values"][2]["broken"].startswith("sampling: baseline: expected schema version 1, which does not")
 
 
+def test_the_rounding_of_a_baseline_is_no_change(tmp_path: Path) -> None:
+    run = run_at(tmp_path, 1)
+    assert compare.main([str(run), str(tmp_path / "2026-01-02.json"), "--update"]) == DONE
+    run_at(tmp_path, 3)
+    run_at(tmp_path, 4)
+    found = history(tmp_path, "--margin", "lpips=0")
+    assert marks(found) == []
+    for line in found["lines"]:
+        assert [value["step"]["change"] for value in line["values"][1:]] == [0, 0, 0]
+        assert [value["step"]["ci95"] for value in line["values"][1:]] == [None, None, [0, 0]]
+
+
 def test_a_collection_is_one_moment(tmp_path: Path) -> None:
     collection = tmp_path / "all"
     for name in ("table2_inpaint_imagenet", "table3_blending_imagenet"):
