@@ -156,13 +156,21 @@ def _direction(style: Metric) -> str:
 
 
 def _worst(gallery: Gallery | None) -> dict[tuple[str, str], str]:
-    """Return the sentence that names the worst item, by the row and the metric."""
-    found = {}
-    for item in gallery.items if gallery else ():
-        for pick in item.picks:
-            if pick.rank == "worst":
-                found[pick.row, pick.metric] = f"worst item: {item.id}"
-    return found
+    """Return the sentence that names the worst item, by the row and the metric.
+
+    If there is a reference row, the worst item is the one with the worst difference to this row.
+    """
+    if gallery is None:
+        return {}
+    metrics = {metric.name: metric for metric in gallery.metrics}
+    reference = (gallery.labels or {}).get(gallery.reference, "")
+    by = f" by the difference to {reference}" if reference else ""
+    return {
+        (pick.row, pick.metric): f"worst item{by}: {item.id} ({metric.shown(pick.difference, '+' if by else '')})"
+        for item in gallery.items
+        for pick in item.picks
+        if pick.rank == "worst" and (metric := metrics.get(pick.metric)) is not None
+    }
 
 
 def _marks(table: Table, row: TableRow) -> tuple[str, ...]:
@@ -232,8 +240,7 @@ def _key(table: Table, lines: Sequence[TableLine]) -> Iterator[KeyPart]:
     marks = "".join(cell.marks for line in lines for cell in line.cells)
     texts = "".join(cell.value for line in lines for cell in line.cells)
     yield KeyPart("±", "is one standard error")
-    is_best = any(cell.best for line in lines for cell in line.cells)
-    yield KeyPart("bold", f"is better than every other row of its column{'' if is_best else ', and here none is'}")
+    yield KeyPart("bold", f"is significantly better than every other row of its column{_without_best(table)}")
     if table.reference:
         nowhere = "" if DIFFERS in marks else ", and here none does"
         yield KeyPart(DIFFERS, f"differs from {table.reference} at the 95 % level{nowhere}")
@@ -245,6 +252,14 @@ def _key(table: Table, lines: Sequence[TableLine]) -> Iterator[KeyPart]:
         yield KeyPart(OURS, "is a row that the paper does not have")
     if any(CITED in line.marks for line in lines):
         yield KeyPart(CITED, "is a row that the paper copied from elsewhere")
+
+
+def _without_best(table: Table) -> str:
+    """Return the part of a sentence that names the columns in which no row is better than every other row."""
+    titles = [column.title for column in table.shown if _direction(column.format) and column.metric not in table.best]
+    if not titles:
+        return ""
+    return f" (in {' and '.join(titles) if len(titles) < 3 else ', '.join(titles)}, no row is)"
 
 
 def _pair(pair: PairDifference, labels: Mapping[str, str], column: Column) -> PairCell:

@@ -428,19 +428,19 @@ def build_table(
 def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRICS) -> dict[str, str]:
     """Return the key of the best row for each metric. The keys of the result are the names of the metrics.
 
-    The metrics are those in `spec.columns`, and the variant `hole_only` of each. A row is the best one if it is
-    significantly better than every other measured row of the main table. A metric without such a row is left out, and
-    so is a metric of which neither a higher nor a lower value is better. Rows whose images were made by another program
-    are candidates as well, because the run measures all rows on the same items with the same protocol. Printed numbers,
-    and rows of a separate table, are not candidates.
+    The metrics are those in `spec.columns` and `spec.readings`, and the variant `hole_only` of each. A row is the best
+    one if it is significantly better than every other measured row of the main table. A metric without such a row is
+    left out, and so is a metric of which neither a higher nor a lower value is better. Rows whose images were made by
+    another program are candidates as well, because the run measures all rows on the same items with the same protocol.
+    Printed numbers, and rows of a separate table, are not candidates.
 
     Args:
         spec: specification of the table.
         comparisons: paired differences between the rows, with adjusted p-values.
         styles: style of each metric, by name.
     """
-    found = {}
-    for metric in (name for column in spec.columns for name in (column, f"{column}_{HOLE_ONLY}")):
+    found, shown = {}, (*spec.columns, *spec.readings)
+    for metric in (name for column in shown for name in (column, f"{column}_{HOLE_ONLY}")):
         style = style_of(metric, styles)  # None for a column with a bin, which is not measured with this variant
         if style is None or style.zero_is_best:
             continue

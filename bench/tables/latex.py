@@ -78,12 +78,14 @@ def escaped(text: str) -> str:
     """Return a text on one line, escaped for LaTeX.
 
     A hyphen that is the sign of a number becomes a minus sign. A character that LaTeX's fonts do not have becomes its
-    Unicode number, such as `(U+4E00)`. If the text starts with `[` or `*`, an empty group precedes it. Otherwise LaTeX
-    would read this character as an argument of the line break at the end of the previous line.
+    Unicode number, such as `(U+4E00)`. A single quotation mark between two letters becomes an apostrophe. If the text
+    starts with `[` or `*`, an empty group precedes it. Otherwise LaTeX would read this character as an argument of the
+    line break at the end of the previous line.
     """
     line = unicodedata.normalize("NFC", " ".join(text.split()))
     line = re.sub(r"(?<![\w.)-])-(?=[\d.])", MINUS, line)
     shown = "".join(_CHARACTERS.get(sign) or (sign if _PLAIN.fullmatch(sign) else _number(sign)) for sign in line)
+    shown = re.sub(r"(?<=[^\W\d_])\\textquotesingle\{\}(?=[^\W\d_])", "'", shown)
     shown = re.sub(r"([-,])(?=\1)", r"\1{}", shown)  # T1 would join the two characters
     return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
@@ -136,6 +138,7 @@ def one_tabular(grid: Grid, caption: str, label: str) -> str:
             r"\centering",
             rf"\caption{{{escaped(caption)}}}",
             rf"\label{{{label}}}",
+            r"\smallskip",
             rf"\{size}\setlength{{\tabcolsep}}{{4pt}}",
             *_lines_of_tabular(grid),
             rf"\end{{{float_name}}}",

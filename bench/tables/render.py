@@ -192,7 +192,7 @@ def published_shown(row: TableRow, column: Column) -> str:
 
 
 def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
-    """Return the grid with the title `beside the table`, which shows each measured row's further metrics.
+    """Return the grid that shows each measured row's further metrics.
 
     A further column shows how many steps each row's decoder was trained. This column is left out if the table is not
     one of the paper's and no row has a known number of steps.
@@ -211,7 +211,7 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
         [row.label, *([row.training or "–"] if trained else []), *(_detail(table, row, name) for name in shown)]
         for row in rows
     ]
-    return Grid(heads, lines if shown or trained else [], title="beside the table")
+    return Grid(heads, lines if shown or trained else [], title="beside the table: further metrics of each row")
 
 
 def _detail(table: Table, row: TableRow, metric: str) -> str:
@@ -240,7 +240,10 @@ def _differences(table: Table) -> Grid:
     return Grid(
         heads,
         lines,
-        title="paired differences with their unadjusted 95 % intervals, and p-values adjusted by Holm's method",
+        title=(
+            f"paired differences to {table.reference} with their unadjusted 95 % intervals, and p-values adjusted by "
+            "Holm's method"
+        ),
     )
 
 

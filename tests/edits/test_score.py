@@ -299,6 +299,7 @@ def test_a_wrong_word_is_bad_input(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_module_is_a_command_and_the_name_a_function(folders: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench.score", "--truth", str(folders / "a")],
@@ -336,6 +337,7 @@ def test_a_list_of_sources_that_names_no_picture_is_refused(tmp_path: Path) -> N
         bench.score(tmp_path / "truth", tmp_path / "truth", quiet=True)
 
 
+@pytest.mark.slow
 def test_words_are_read_in_the_pictures_of_an_editor() -> None:
     truth = np.full((3, 64, 160, 3), 70, np.uint8)
     letters = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"), 24)

@@ -19,6 +19,7 @@ def prepared(tmp_path: Path, *more: str) -> Setup:
     return Setup(TableConfig.of(*typed(compose_config(words))), words)
 
 
+@pytest.mark.slow
 def test_a_compiled_sampler_has_its_own_latents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[str] = []
     compiled: list[str] = []

@@ -139,6 +139,7 @@ def test_the_editor_of_the_page_makes_a_prediction_of_each_item(
         assert len(np.unique(made[mask == 255], axis=0)) == 1
 
 
+@pytest.mark.slow
 def test_text_to_image_has_captions_and_each_reference_picture_once(folder: Path) -> None:
     exported = export(folder, "table6_text2image_coco", "profile.captions=2")
     listed = read_json(exported, "manifest.json")["items"]
@@ -155,6 +156,7 @@ def test_text_to_image_has_captions_and_each_reference_picture_once(folder: Path
     assert "masks/" not in text
 
 
+@pytest.mark.slow
 def test_editing_has_an_exemplar_for_each_item(folder: Path) -> None:
     exported = export(folder, "table4_edit_cocoee")
     for line, item in zip(lines(exported), read_json(exported, "manifest.json")["items"], strict=True):

@@ -52,6 +52,7 @@ def board(folder: Path, out: str = "first") -> pandas.DataFrame:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_every_decoder_mask_and_precision_is_a_row(folder: Path) -> None:
     found = board(folder)
     assert list(found.index) == [
@@ -65,6 +66,7 @@ def test_every_decoder_mask_and_precision_is_a_row(folder: Path) -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_paired_differences_are_those_of_the_records(folder: Path) -> None:
     run = folder / "first" / "mini-kl"
     records = pandas.read_parquet(run / "records.parquet").pivot(index="item", columns="row", values="psnr")
@@ -76,6 +78,7 @@ def test_paired_differences_are_those_of_the_records(folder: Path) -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_board_has_the_numbers_of_the_spaces(folder: Path) -> None:
     found = board(folder)
     for space in ("mini-kl", "own"):
@@ -111,6 +114,7 @@ def test_a_row_that_overflows_has_no_numbers_but_a_reason(folder: Path, monkeypa
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_a_second_run_encodes_and_decodes_nothing(folder: Path) -> None:
     bench.run(words(folder, "second", *another(folder), "stage=tabulate", vae=THREE))
     for space in ("mini-kl", "own"):

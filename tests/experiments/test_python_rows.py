@@ -76,6 +76,7 @@ def test_an_object_gives_the_same_numbers_as_the_file_with_its_weights(folder: P
         pandas.testing.assert_series_equal(numbers.loc[row], numbers.loc["large_mask"], check_names=False, rtol=0)
 
 
+@pytest.mark.slow
 def test_scores_are_reused_until_a_weight_changes(folder: Path) -> None:
     module = Counted()
     assert calls_of(folder, module, "first") > 0
@@ -88,6 +89,7 @@ def test_scores_are_reused_until_a_weight_changes(folder: Path) -> None:
     assert calls_of(folder, module.eval(), "mode") > 0
 
 
+@pytest.mark.slow
 def test_scores_of_a_function_are_never_reused(folder: Path) -> None:
     numbers = []
 

@@ -224,6 +224,7 @@ def test_a_decoder_of_another_recipe_is_refused_as_a_further_training(trained: P
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_real_tables_differ_between_seeds_on_the_same_latents(trained: Path) -> None:
     places = [f"paths.store={trained.parent / 'store'}", f"paths.data={trained.parent / 'data'}"]
     words = ["limit=2", "profile.steps=2", "device=cpu", "controls=[]", *places]

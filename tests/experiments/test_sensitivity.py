@@ -194,6 +194,7 @@ def cropped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_another_reference_and_another_number_move_fid_and_nothing_else(cropped: Path) -> None:
     table = pandas.read_csv(cropped / "table.csv", keep_default_na=False, na_values=[""]).set_index(
         ["choice", "metric"]
@@ -209,6 +210,7 @@ def test_another_reference_and_another_number_move_fid_and_nothing_else(cropped:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_study_states_the_protocol_and_that_it_is_changed(cropped: Path) -> None:
     protocol = read(cropped / "results.json")["protocol"]
     assert protocol["declared"] == "stability"

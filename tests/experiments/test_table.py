@@ -155,6 +155,7 @@ def test_a_second_run_computes_nothing_and_gives_equal_results(store: Path, firs
         assert (tmp_path / "again" / name).read_bytes() == (first / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_batch_size_changes_values_only_by_rounding(store: Path, first: Path, tmp_path: Path) -> None:
     more = ("stage=report", "batch_size=4", "save_images=true", f"paths.data={store.parent / 'data'}")
     with without_figures():
@@ -474,6 +475,7 @@ def test_damaged_drawings_are_drawn_again(store: Path, first: Path, tmp_path: Pa
     assert sorted((store / "drawings").rglob("*.safetensors")) == kept
 
 
+@pytest.mark.slow
 def test_figures_of_other_rows_are_drawn_anew(store: Path, first: Path, tmp_path: Path) -> None:
     bench.run(few(store, tmp_path / "again", "stage=report", "profile.fid_minimum=4", rows=ROWS[:2]))
     assert figures_of(tmp_path / "again")["rows.png"] != figures_of(first)["rows.png"]

@@ -148,6 +148,7 @@ def test_every_other_decoder_can_be_trained(store: Path, tmp_path: Path, extra: 
 
 @pytest.mark.blackbox
 @pytest.mark.usefixtures("without_figures")
+@pytest.mark.slow
 def test_a_sweep_over_the_share_of_full_masks_makes_one_table(store: Path, tmp_path: Path) -> None:
     sweep = words(store, tmp_path / "sweep", "training.full_share=0,1", "training.steps=1")
     assert main(["-m", *sweep]) == 0

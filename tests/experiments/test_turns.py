@@ -45,6 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.reference
+@pytest.mark.slow
 def test_turn_1_equals_the_table_of_one_turn_in_values_and_protocols(folder: Path) -> None:
     table = {row["method"]: row["metrics"] for row in read(folder / "table" / "results.json")["rows"]}
     results = read(folder / "turns" / "results.json")
@@ -60,6 +61,7 @@ def test_turn_1_equals_the_table_of_one_turn_in_values_and_protocols(folder: Pat
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_pasting_back_under_a_fixed_mask_stays_exact_in_every_turn(folder: Path) -> None:
     found = records(folder / "turns").loc["paste_back"]
     for turn in ("", "_turn_2", "_turn_3"):
@@ -70,6 +72,7 @@ def test_pasting_back_under_a_fixed_mask_stays_exact_in_every_turn(folder: Path)
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_known_region_of_the_vanilla_decoder_decays(folder: Path) -> None:
     found = records(folder / "turns").loc["stablediffusion"]
     assert (found["pre_error_turn_2"] > found["pre_error"]).all()
@@ -77,6 +80,7 @@ def test_the_known_region_of_the_vanilla_decoder_decays(folder: Path) -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_a_run_leaves_its_files_and_lines_for_each_row_metric_and_turn(folder: Path) -> None:
     names = {path.relative_to(folder / "turns").as_posix() for path in (folder / "turns").rglob("*") if path.is_file()}
     assert {f"table.{suffix}" for suffix in ("md", "csv", "tex", "html", "json")} < names
@@ -97,6 +101,7 @@ def test_a_run_leaves_its_files_and_lines_for_each_row_metric_and_turn(folder: P
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_protocol_of_a_turn_names_its_number_its_masks_and_its_input(folder: Path) -> None:
     results = read(folder / "turns" / "results.json")
     entry = results["rows"][0]["metrics"]["pre_error_turn_3"]
@@ -110,6 +115,7 @@ def test_the_protocol_of_a_turn_names_its_number_its_masks_and_its_input(folder:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_gate_compares_a_run_with_itself(folder: Path) -> None:
     from bench.gate.read_run import read_side
 
@@ -119,6 +125,7 @@ def test_the_gate_compares_a_run_with_itself(folder: Path) -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_fewer_turns_measure_nothing_again_and_another_batch_size_changes_rounding_only(folder: Path) -> None:
     def stored() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in (folder / "store").rglob("*.safetensors")}
@@ -218,6 +225,7 @@ def test_bad_input_ends_with_status_2_and_one_message(
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_rows_with_finished_images_are_refused(folder: Path) -> None:
     images = folder / "images"
     bench.run(words("table2_inpaint_imagenet", folder, "saved", "stage=report", "save_images=true"))

@@ -374,11 +374,11 @@ def test_the_key_names_only_signs_that_the_table_has() -> None:
     key = Reader(html[html.index('class="lead key"') : html.index("data-controls")]).text
     assert "÷ 2 means that the error of StableDiffusion is twice this row's" in key
     assert "‡ is a row that the paper copied from elsewhere" in key
-    assert "here none is" not in key
+    assert "of its column (in FID (mini features) and Pre_error [1e-5], no row is);" in key
     whole = page()
     html = report_page(replace(whole, table=replace(whole.table, reference="")))  # type: ignore[type-var]
     key = Reader(html[html.index('class="lead key"') : html.index("data-controls")]).text
-    assert "here none is" in key
+    assert "sum of squares over known values, no row is);" in key
     assert not re.search("[÷‡*]", key)
 
 
@@ -415,7 +415,8 @@ def test_the_worst_item_of_a_row_is_named_beside_its_number() -> None:
     rows = inside(inside(report_page(found), "tbody")[0], "tr")
     assert len(worst) == 3
     for row, item in worst.items():
-        assert f"worst item: {item}" in rows[[*LABELS].index(row)]
+        said = rf"worst item by the difference to StableDiffusion: {item} \([+\N{{MINUS SIGN}}]\d"
+        assert re.search(said, rows[[*LABELS].index(row)])
 
 
 # --- costs -----------------------------------------------------------------------------------------------------------

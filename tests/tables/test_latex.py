@@ -45,6 +45,7 @@ def overfull(log: str) -> list[float]:
         (r"\end ~^", r"\textbackslash{}end \textasciitilde{}\textasciicircum{}"),
         ("-8.28 [-11.1, -5.4] 1e-5 a-1 2026-01", r"$-$8.28 [$-$11.1, $-$5.4] 1e-5 a-1 2026-01"),
         ("a--b,,c", "a-{}-b,{},c"),
+        ("the paper's 'own' 5'", r"the paper's \textquotesingle{}own\textquotesingle{} 5\textquotesingle{}"),
         ("two\n\nlines\tin one", "two lines in one"),
         ("é is e\N{COMBINING ACUTE ACCENT}", "é is é"),
         ("中\0", "(U+4E2D)(U+0000)"),
