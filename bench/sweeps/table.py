@@ -221,7 +221,10 @@ class SweepTable:
     def notes(self) -> Iterator[str]:
         """Yield the notes below the table, one text for each."""
         if self._has_errors:
-            yield "± is one standard error; items of one source count as dependent."
+            yield (
+                "± is one standard error; items of one source count as dependent. Only the table of each job marks the "
+                "numbers that come from so few sources that their intervals are too short (§)."
+            )
         if self.shared:
             labels = ", ".join(self.shared.values())
             timed = " A decoding time there is the median over the jobs." if TIME in self.frame else ""
