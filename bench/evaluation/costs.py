@@ -135,7 +135,7 @@ def _own_operations(method: Method, batch: Batch) -> float | NotAvailable:
     except Exception as error:  # code that runs alone may fail under PyTorch's counter
         return NotAvailable(f"PyTorch cannot count the operations: {type(error).__name__}: {error}")
     if counted == 0:
-        return NotAvailable("PyTorch counted no convolution and no matrix product of its own")
+        return NotAvailable("PyTorch's counter found no convolution and no matrix product")
     return counted / 1e12
 
 

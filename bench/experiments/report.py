@@ -30,7 +30,7 @@ from bench.reporting.figures import draw_borders, draw_rows
 from bench.reporting.gallery import Gallery, fill
 from bench.reporting.page import Page, first_line
 from bench.reporting.paper_figures import ERROR, OF_WORDS, PaperFigures
-from bench.reporting.sheet import Sheet, pictured_places, thumbnails
+from bench.reporting.sheet import Sheet, lines_of, pictured_places, thumbnails
 from bench.results.features import remove_features, write_features
 from bench.results.run_folder import REPORT, portable
 from bench.results.write import Measured, records_of, run_facts, write_manifest, write_records
@@ -196,7 +196,8 @@ class RunReport:
         }
         images, manifest = partial(self.images, [*labels]), self.run.items.manifest
         gallery = self._drawings.gallery(shows, lambda: fill(picks, images, rows, of=count))
-        places, read = pictured_places(rows, picks, count), partial(self.images, [])
+        listed = len(lines_of(manifest["items"], rows).ids)
+        places, read = pictured_places(rows, picks, listed), partial(self.images, [])
         small = self._drawings.thumbnails(
             {"places": asdict(places), "labels": labels}, lambda: thumbnails(places, images, read, labels)
         )

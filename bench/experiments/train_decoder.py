@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,6 @@ from bench.store import check_store, content_key, lease, mark_store
 from bench.training.curve import Curve, print_curve
 from bench.training.dry_run import NoiseItems, Space, before_trial, estimate_training, forecast_training, try_out
 from bench.training.initialization import check_start, examples_of, started_decoder
-from bench.training.loggers import Scalars
 from bench.training.recipe import DecoderRecipe
 from bench.training.trainer import CPU_AT_ONCE, DecoderTraining, check_at_once, default_workers, named_workers
 from bench.training.validation import Validation
@@ -145,6 +145,7 @@ class TrainDecoder:
         Raises:
             BadInputError: a setting is wrong or a file is missing. The message names the key.
         """
+        import_module("bench.training.loggers")  # finds a missing package of the extra `train` before any work
         nodes = self.config.resolved
         for name in ("store", "data"):
             check_writable(nodes["paths"][name], f"paths.{name}")
@@ -404,6 +405,8 @@ class TrainDecoder:
             for _ in training.updates():
                 pass
             return Curve(folder), decoder, validation
+        from bench.training.loggers import Scalars  # only a training needs the extra `train`
+
         curve = Curve(folder, training.told)
         scalars = Scalars(folder / "tensorboard", wandb=self.config.wandb, settings=self.lineage)
         with curve, scalars, Progress("train", self.recipe.steps, unit="updates") as progress:

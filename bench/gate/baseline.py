@@ -30,7 +30,7 @@ Rounding to 5 digits changes a value by less than the smallest margin, and hides
 """
 ERROR_DIGITS = 2
 UNSTATED = Protocol.of({"baseline": "schema version 1, which does not state the sampling"})
-"""Sampling of the latents of a baseline of schema version 1, which does not state it."""
+"""Stand-in for the sampling of the latents of a baseline of schema version 1, which does not state the sampling."""
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:

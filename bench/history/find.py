@@ -65,9 +65,9 @@ class Source:
 
 
 def find(root: Path) -> tuple[list[Source], list[Skipped]]:
-    """Return all runs and baselines below a folder, and the files that look like one but cannot be used.
+    """Return all runs and baselines below a folder, and the files and folders that look like one but cannot be used.
 
-    The folders of stores, of sweeps and hidden folders are not searched, and links to folders are not followed.
+    Stores, folders of sweeps and hidden folders are not searched, and links to folders are not followed.
 
     Raises:
         BadInputError: `root` is not a folder.
@@ -211,8 +211,8 @@ def _content(content: Any, name: str) -> dict[str, Any]:
 def _start(folder: Path, facts: Mapping[str, Any]) -> tuple[datetime, str]:
     """Return the start of a run in UTC, and where it was read.
 
-    The start is in `run.json`. For runs of older versions, it is in the folder's name or, failing that, it is the date
-    of the file `run.json`.
+    The start is in `run.json`. A run of an older version has it only in the folder's name. If the name contains no
+    date, the start is the date of the file `run.json`.
     """
     try:
         return datetime.fromisoformat(facts["started"]).astimezone(UTC), BY_START

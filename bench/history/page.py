@@ -29,8 +29,8 @@ __all__ = ["history_page"]
 MARGIN = "margin of the gate around the previous value"
 NOTE = (
     "Each plot shows one number in the unit of results.json. A vertical line is its 95 % interval. A ring and the word "
-    "worse mark a regression, and the word better marks an improvement. A line is interrupted where items or protocols "
-    "changed."
+    "“worse” mark a regression, and the word “better” marks an improvement. A line is interrupted where items or "
+    "protocols changed."
 )
 
 

@@ -7,6 +7,7 @@ If no metric has a value for every item, the items are drawn at random with a se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,8 +60,13 @@ class Compared:
         Args:
             value: value of the metric, or a difference of two values.
             sign: `+` to print a plus sign before positive values; an empty string for no plus sign.
+
+        Returns:
+            The value as text, without the sign of a negative zero; `no value` if the value is not finite.
         """
-        return f"{value * self.scale:{sign},.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
+        if not math.isfinite(value):
+            return "no value"
+        return f"{value * self.scale:{sign}z,.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,8 @@ def _orders(rows: ComparedRows, metric: Compared) -> Iterator[tuple[str, _Order]
     for row, arrays in rows.values.items():
         if row == rows.reference or metric.name not in arrays:
             continue
-        differences = np.asarray(arrays[metric.name], np.float64) - (0.0 if base is None else base)
+        with np.errstate(invalid="ignore"):  # the difference of two infinite values is not a number
+            differences = np.asarray(arrays[metric.name], np.float64) - (0.0 if base is None else base)
         gain = differences if metric.higher_is_better else -differences
         order = np.argsort(-gain, kind="stable")
         order = order[np.isfinite(gain[order])]

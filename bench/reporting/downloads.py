@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from bench.results.run_folder import RUN
 
@@ -28,6 +30,11 @@ class Download:
     path: str
     """Path of the file, relative to the page."""
     text: str
+
+    @property
+    def address(self) -> str:
+        """The path as a link: all characters but letters, digits, `/` and `_.-~` are percent-encoded bytes."""
+        return quote(os.fsencode(self.path))
 
 
 @dataclass(frozen=True)

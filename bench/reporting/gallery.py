@@ -97,6 +97,11 @@ class Gallery:
     sheet: Sheet | None = None
     """All items of the run with their values and thumbnails; None if the page does not list them."""
 
+    @property
+    def ranked(self) -> bool:
+        """Whether the items were chosen by their values. Otherwise they were drawn at random."""
+        return bool(self.metrics) and (not self.items or any(pick.metric for item in self.items for pick in item.picks))
+
     def smaller(self) -> Gallery | None:
         """Return the gallery with less content, for a page that would be too large. Return None if nothing can go.
 

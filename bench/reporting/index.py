@@ -35,7 +35,7 @@ class Entry:
     link: str | None = None
     """Address of the run's report, relative to the index; None if there is no report."""
     headline: tuple[Headline | str, ...] = ()
-    """Comparisons of the best rows with the reference row, or sentences."""
+    """Lines of text: comparisons of the best rows with the reference row, or plain sentences."""
     counts: Sequence[tuple[str, int, str]] = ()
     """Number of the run's claims with each verdict, as `bench.reporting.page.verdict_counts` returns it."""
     seconds: float | None = None

@@ -16,10 +16,10 @@ __all__ = ["DRAWN", "leaderboard_plots"]
 DRAWN = ("parameters", "tera_flop", "seconds_per_image")
 """Costs against which the plots show the quality."""
 NOTE = (
-    "A number in a plot is that of the row in the table below the plots; points that lie on one another have one "
-    "common label. Decoders of one spatial factor have the same shape. Compare different factors with care, because a "
-    "larger factor is a harder task. ± and the bars are one standard error. All plots of one metric or of one cost "
-    "have the same scale."
+    "The number at a point is the number of its row in the table below the plots; points that lie on one another have"
+    " one common label. Points of one spatial factor have the same shape. Compare different factors with care, "
+    "because a larger factor is a harder task. ± and the bars are one standard error. All plots of one metric or of "
+    "one cost have the same scale."
 )
 
 

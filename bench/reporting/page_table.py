@@ -50,8 +50,10 @@ class TableCell:
 
     @property
     def order_shown(self) -> str:
-        """The number by which the column is sorted, as JavaScript reads it; empty if nothing was measured."""
-        return "" if self.order is None else "Infinity" if math.isinf(self.order) else repr(float(self.order))
+        """The number by which the column is sorted, as JavaScript reads it; empty without a number."""
+        if self.order is None or math.isnan(self.order):
+            return ""
+        return repr(float(self.order)).replace("inf", "Infinity")
 
 
 @dataclass(frozen=True)
@@ -236,22 +238,28 @@ def _ratio(found: Measurement | None, reference: str) -> TableCell:
 
 
 def _key(table: Table, lines: Sequence[TableLine]) -> Iterator[KeyPart]:
-    """Yield the parts of the sentence that explains the signs of the table. Signs that do not occur are left out."""
+    """Yield the parts of the sentence that explains the signs of the table.
+
+    ± and bold are always explained. If there is a reference row, * is explained as well, and ÷ if a column has ratios.
+    Other signs that do not occur are left out.
+    """
     marks = "".join(cell.marks for line in lines for cell in line.cells)
     texts = "".join(cell.value for line in lines for cell in line.cells)
     yield KeyPart("±", "is one standard error")
-    yield KeyPart("bold", f"is significantly better than every other row of its column{_without_best(table)}")
+    yield KeyPart(
+        "bold", f"marks a row that is significantly better than every other row of its column{_without_best(table)}"
+    )
     if table.reference:
         nowhere = "" if DIFFERS in marks else ", and here none does"
-        yield KeyPart(DIFFERS, f"differs from {table.reference} at the 95 % level{nowhere}")
+        yield KeyPart(DIFFERS, f"marks a row that differs from {table.reference} at the 95 % level{nowhere}")
         if any(column.format.ratio for column in table.shown):
             yield KeyPart("÷", f"2 means that the error of {table.reference} is twice this row's")
     if FEW in marks + texts:
-        yield KeyPart(FEW, "rests on few sources, so its interval is too short")
+        yield KeyPart(FEW, "marks a number that rests on few sources, so that its interval is too short")
     if any(OURS in line.marks for line in lines):
-        yield KeyPart(OURS, "is a row that the paper does not have")
+        yield KeyPart(OURS, "marks a row that the paper does not have")
     if any(CITED in line.marks for line in lines):
-        yield KeyPart(CITED, "is a row that the paper copied from elsewhere")
+        yield KeyPart(CITED, "marks a row that the paper copied from elsewhere")
 
 
 def _without_best(table: Table) -> str:

@@ -3,13 +3,13 @@
 The thumbnails are packed. A sprite is one WebP file with thumbnails of up to `BLOCK` items in a grid, and there is one
 sprite for each block of items and each kind of picture, such as the masked picture or the image of a row.
 
-Three rules keep the sheet small. At most `MOST_LINES` bytes hold the texts and values of the items: if there are more,
+Three rules keep the sheet small. The texts and values of the items need at most `MOST_LINES` bytes: if they need more,
 the page leaves out values of the last metrics, and then the last items. At most `MOST_DECODED` images of rows are made
-for the thumbnails, because each must be decoded again, and at most `MOST_READ` items are read. The items that are read,
-but for whose images there is no time, only have thumbnails of their input and their masked picture. The thumbnails need
-at most `ROOM` bytes: their side is the largest one in `SIDES` at which all of them are estimated to fit, and if they do
-not even fit at the smallest side, fewer items have thumbnails. Items with the largest differences to the reference row
-have thumbnails before other items.
+for the thumbnails, because each must be decoded again, and at most `MOST_READ` items are read. An item that is read,
+but whose images of rows are not made, has thumbnails of its input pictures only. The thumbnails need at most `ROOM`
+bytes: their side is the largest one in `SIDES` at which all of them are estimated to fit. If they do not fit even at
+the smallest side, fewer items have thumbnails. The items with the largest differences to the reference row have
+thumbnails before other items.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from itertools import chain, islice
 from typing import Any
 
 import numpy as np
+from jinja2.utils import htmlsafe_json_dumps
 from PIL import Image
 
 from bench.data.items import Item
@@ -189,8 +190,13 @@ def lines_of(items: Sequence[Mapping[str, Any]], rows: ComparedRows, *, room: in
         rows: rows that are compared, with the values of the items.
         room: estimated size in bytes that the lines may have.
     """
-    texts = [len(item["id"]) + (len(item["source"]) if item["source"] != item["id"] else 0) for item in items]
-    sizes = np.asarray(texts, np.float64) + PER_LINE
+    sizes = np.asarray([_written(item["id"]) for item in items], np.float64) + PER_LINE
+    if any(item["source"] != item["id"] for item in items):
+        firsts: dict[str, int] = {}
+        for place, item in enumerate(items):
+            firsts.setdefault(item["source"], place)
+        for source, place in firsts.items():  # the page has the name of each source only once
+            sizes[place] += _written(source)
     metrics = list(rows.metrics)
 
     def values_of_an_item() -> float:
@@ -219,6 +225,11 @@ def lines_of(items: Sequence[Mapping[str, Any]], rows: ComparedRows, *, room: in
     )
 
 
+def _written(text: str) -> int:
+    """Return the size in bytes of a text in the data of the page, where some characters are escapes of 6 bytes."""
+    return len(htmlsafe_json_dumps(printable(text))) - len('""')
+
+
 @dataclass(frozen=True)
 class Places:
     """Indices in the manifest of the items that get thumbnails if there is room, the most important items first."""
@@ -230,7 +241,7 @@ class Places:
 
 
 def pictured_places(rows: ComparedRows, picks: Sequence[Pick], of: int) -> Places:
-    """Return the items that get thumbnails if there is room.
+    """Return the items that get thumbnails if there is room. They are among the items that the page lists.
 
     The first are the chosen items, then follow those with the largest differences to the reference row, and then the
     first items of the manifest.
@@ -238,13 +249,14 @@ def pictured_places(rows: ComparedRows, picks: Sequence[Pick], of: int) -> Place
     Args:
         rows: rows that are compared.
         picks: chosen items.
-        of: number of items of the run.
+        of: number of items that the page lists, which are the first items of the manifest.
     """
     found: dict[int, None] = {}
     for place in chain((pick.place for pick in picks), extremes(rows), range(of)):
         if len(found) == min(of, MOST_READ):
             break
-        found[place] = None
+        if place < of:
+            found[place] = None
     places, most = list(found), max(1, MOST_DECODED // max(1, len(rows.labels)))
     return Places(places[:most], places[most:])
 
@@ -261,7 +273,7 @@ def thumbnails(
         images: function that takes indices of the manifest. It returns the items, and the images of each row.
         read: function that takes indices of the manifest. It returns the items without images of rows.
         labels: label of each row by its key.
-        room: largest size in bytes of all sprites together.
+        room: largest size in bytes of all sprites together with the captions of their items.
 
     Returns:
         The thumbnails; None if there are no items, or no room for the thumbnails of one item.
@@ -281,7 +293,7 @@ def thumbnails(
             packed = _packed(items, side)
         found += [_Noted.of(one) for one in items]
         sprites.append(packed)
-        room -= _size(packed)
+        room = max(0, room - _size(packed) - sum(_written(one.caption) for one in items))
         if len(items) < len(block):
             break
     if not found:

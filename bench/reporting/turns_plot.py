@@ -21,14 +21,15 @@ def turns_plots(table: TurnsTable, *, logarithmic: str) -> Plots:
     """
     plots = [plot for metric in table.columns if (plot := _plot(table, metric, log=metric == logarithmic))]
     note = (
-        "The bars are 95 % intervals. Each row has a number, which stands at the end of its line. Rows with similar "
-        "values are drawn beside each other within the same turn."
+        "The bars are 95 % intervals. Each row has a number, which stands at the end of its line. Within a turn, the "
+        "rows are drawn beside each other, so that rows with similar values can be told apart."
     )
     if plots:
         left_out = [row.label for row in table.rows if not _has_place(table, row, logarithmic)]
         if left_out:
             heading = table.style(logarithmic).heading(table.features)
-            note += f" Values of 0 have no place on the logarithmic axis of {heading}: {', '.join(left_out)}."
+            labels = ", ".join(left_out)
+            note += f" These rows have values of 0, which the logarithmic axis of {heading} cannot show: {labels}."
     return Plots((tuple(plots),) if plots else (), _listed(table), note)
 
 

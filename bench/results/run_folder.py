@@ -52,7 +52,7 @@ class Results:
     """Pair of the table's number in the paper and the run's estimates, which statements on several tables need; None if
     there are none."""
     headline: tuple[Headline | str, ...] = ()
-    """Comparisons of the best rows with the reference row, or sentences. A page that lists several runs shows them."""
+    """Lines that a page with several runs shows: comparisons of the best rows with the reference row, or sentences."""
     forecast: Forecast | None = None
     """Time, memory and disk space that the run is expected to need, for the stage `check`; None if not estimated."""
 

@@ -85,8 +85,8 @@ class SweepTable:
     def shared(self) -> dict[str, str]:
         """Rows whose numbers are the same in all jobs, such as the reference row: the label by the key of the row.
 
-        No row counts as the same if the jobs have different items or protocols, if there is only one job with numbers,
-        or if all rows are the same. The decoding time may differ, because it is measured anew in each job.
+        The result is empty if the jobs have different items or protocols, if only one job has numbers, or if all rows
+        have the same numbers in all jobs. The decoding time may differ, because it is measured anew in each job.
         """
         lines = [line for line in self._all if line.get("row") is not None and line.get(FAILED) is None]
         jobs = {line["job"] for line in lines}
@@ -187,7 +187,7 @@ class SweepTable:
         headings = {metric: heading for metric, (heading, _) in self.metrics.items()}
         plots = cost_plots(rows, headings, self._across, joined=len(self.swept) == 1)
         note = (
-            "A number in a plot is that of the job; points that lie on one another have one common label. "
+            "The number at a point is that of its job; points that lie on one another have one common label. "
             f"{'“' + ALL + '” marks a row with the same numbers in all jobs. ' if self.shared else ''}"
             f"{ERRORS if self._has_errors else ''}All plots of one metric or of one cost have the same scale."
         )
@@ -224,12 +224,12 @@ class SweepTable:
             yield "± is one standard error; items of one source count as dependent."
         if self.shared:
             labels = ", ".join(self.shared.values())
-            timed = " Its decoding time is the median over the jobs." if TIME in self.frame else ""
-            yield f"Job “{ALL}”: {labels} has the same numbers in all jobs and is shown once.{timed}"
+            timed = " A decoding time there is the median over the jobs." if TIME in self.frame else ""
+            yield f"Job “{ALL}” shows once what has the same numbers in all jobs: {labels}.{timed}"
         if "items" in self.frame:
             yield (
                 "The jobs have different items: the column items has the first digits of the hash of each manifest. "
-                "Their numbers are therefore neither drawn in one plot, nor is any row shown as the same in all jobs."
+                "Therefore their numbers are not drawn in one plot, and no row is shown as the same in all jobs."
             )
         yield "sweep.csv has all columns, with the values as they were measured."
 

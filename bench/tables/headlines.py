@@ -1,7 +1,7 @@
 """Headlines: for each column of a table, one line that compares the best row with the reference row.
 
-A headline says no more than its interval. The words "better", "worse" and "significantly different" need a p-value
-below 0.05 after Holm's adjustment, and an interval that does not contain "no change".
+A headline claims no more than its interval shows. The words "better", "worse" and "significantly different" need both
+a p-value below 0.05 after Holm's adjustment and an interval that does not contain the value that means no change.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NO_VERDICT = "no verdict"
 HEADLINES_EXPLAINED = (
     "Each line compares the best row of a column with the table's reference row. ÷ 84 means that the reference row's "
     "value is 84 times the row's value. Other numbers are the row's value minus the reference row's value. The "
-    "brackets contain the unadjusted 95 % interval. The word rests on p-values that are adjusted by Holm's method over "
-    f"the whole table. {FEW} marks a number that a few sources decide, and no verdict rests on it."
+    "brackets contain the unadjusted 95 % interval. A word such as “better” rests on p-values that are adjusted by "
+    f"Holm's method. {FEW} marks a number that a few sources decide, and no verdict rests on it."
 )
 
 

@@ -1,6 +1,6 @@
 """Check a built site: every link has a target, every anchor exists, and no page loads anything from elsewhere.
 
-python docs/site/check.py outputs/site    # print what is wrong, and end with status 1 if anything is
+python docs/site/check.py outputs/site    # print every problem, and end with status 1 if there is one
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Page(HTMLParser):
 
 
 def problems(site: Path) -> Iterator[str]:
-    """Yield one line for each broken link, missing anchor and foreign file of a built site.
+    """Yield one line for each link without a target, each missing anchor and each file that is loaded from elsewhere.
 
     Links to other sites are not followed, because a reader follows them by hand.
 

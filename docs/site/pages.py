@@ -1,8 +1,8 @@
 """Collects the pages of the site: the pages of the repository, and pages that are made when the site is built.
 
 Every page has two addresses: its path in the repository, to which links in Markdown refer, and its path on the site.
-Links are rewritten from the first to the second. A link to a file that is no page, such as a module, leads to a page
-that shows this file, so that the site needs neither the repository nor a network.
+Every link is rewritten so that it leads to the second one. A link to a file that is no page, such as a module, leads
+to a page that shows this file, so that the site needs neither the repository nor a network.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ELSEWHERE = {
 PARTS = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?^(?P=fence)[ ]*$|`[^`\n]+`|(?P<open>\]\()(?P<link>[^)\s]+)\)", re.M | re.S
 )
-"""Pattern of the parts of Markdown in which a link is no link, namely code, and of links."""
+"""Pattern of the links of Markdown, and of its code, in which nothing is a link."""
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml", ".md": "markdown"}
 FIELDS = {
     "definition": "Definition",
@@ -66,7 +66,7 @@ class Entry:
 
 
 def entries() -> Iterator[Entry]:
-    """Yield all files of the site that are not in the folder `docs`, or that are not written there."""
+    """Yield all files of the site that are not in the folder `docs`: copies from elsewhere, and pages that are made."""
     made = [*_pages()]
     texts = [(one.origin, one.text) for one in made if one.text is not None]
     texts += [(path.relative_to(ROOT).as_posix(), path.read_text("utf-8")) for path in (ROOT / "docs").glob("*.md")]
@@ -131,7 +131,7 @@ def rewritten(text: str, origin: str, address: str) -> str:
 def measure_page(page: MeasurePage) -> str:
     """Return the Markdown of the page of one measure.
 
-    A text that most metrics of the measure share stands once, before the metrics.
+    The most common text of each kind stands once, before the metrics, if at least two metrics have it.
     """
     usual = {}
     for field in FIELDS:

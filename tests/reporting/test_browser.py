@@ -135,7 +135,7 @@ def test_intervals_show_on_hover_and_focus_and_on_demand(view: View) -> None:
     cell.focus()
     expect(tip).to_be_visible()
     expect(cell.locator(".interval")).to_be_hidden()
-    page.get_by_label("95 % intervals").check()
+    page.get_by_role("checkbox", name="95 % intervals").check()
     expect(cell.locator(".interval")).to_be_visible()
     page.locator("details.more summary").first.click()  # what lies below the table is not covered by it
     expect(page.locator("details.more table").first).to_be_visible()

@@ -223,6 +223,41 @@ def test_texts_of_any_kind_are_shown_as_they_are(view: View) -> None:
     expect(tab.locator("#opened-title")).to_have_text(name)
 
 
+def test_a_range_contains_its_ends_as_they_are_shown(view: View) -> None:
+    tab = view.page
+    choose(tab, "items-number", "value")
+    choose(tab, "items-sort", "run")
+    text = tab.locator(".card-value").nth(5).inner_text()
+    write(tab, "items-from", text)
+    write(tab, "items-to", text)
+    assert 5 in shown(tab)
+    tab.get_by_role("button", name="Clear filters").click()
+    write(tab, "items-hole-from", "6.25")
+    write(tab, "items-hole-to", "6.25")
+    assert shown(tab) == [*range(0, COUNT, 14)]
+
+
+def test_items_with_the_same_or_an_empty_id_are_told_apart(browser: Browser, tmp_path: Path) -> None:
+    ids = ["same", "same", "", "same (2)"]
+    sheet = FULL.sheet
+    assert sheet is not None
+    lines = replace(sheet.lines, ids=(*ids, *sheet.lines.ids[len(ids) :]))
+    path = tmp_path / "report.html"
+    path.write_text(report_page(replace(page(), gallery=replace(FULL, sheet=replace(sheet, lines=lines)))))
+    opened = View(browser, path, DESKTOP, "light", touch=False)
+    tab = opened.page
+    choose(tab, "items-sort", "run")
+    for place, address in enumerate(["same", "same (2))", " (3)", "same (2)"]):
+        tab.locator(".card").nth(place).click()
+        assert state(tab)["item"] == address
+        tab.reload()
+        expect(tab.locator("[data-about]")).to_contain_text(f"source source {place}")
+        tab.keyboard.press("Escape")
+        expect(tab.locator(".card").nth(place)).to_be_focused()  # the address opened the item, so no card had the focus
+    opened.context.close()
+    assert opened.wrong == []
+
+
 # --- an opened item --------------------------------------------------------------------------------------------------
 
 

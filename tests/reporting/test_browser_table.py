@@ -191,7 +191,7 @@ def test_all_rows_and_columns_can_be_hidden_and_shown_again(view: View) -> None:
 def test_a_link_shows_the_same_view_in_another_window(view: View, browser: Browser, path: Path) -> None:
     page = view.page
     head(page, "FID").click()
-    page.get_by_label("95 % intervals").check()
+    page.get_by_role("checkbox", name="95 % intervals").check()
     page.locator(".chooser summary").click()
     page.get_by_label("Ours (large) w/ mask", exact=True).uncheck()
     page.get_by_label("Pre_error [1e-5]", exact=True).uncheck()
@@ -426,6 +426,28 @@ def test_nothing_but_the_best_value_is_bold_in_tables(view: View) -> None:
         && Number(getComputedStyle(one).fontWeight) > 400).map((one) => one.textContent)"""
     assert page.locator("table, table *").evaluate_all(bold) == ["0.1250"]
     assert page.locator(".results").evaluate_all("all => all.map((one) => getComputedStyle(one).fontWeight)") == ["400"]
+
+
+def test_the_controls_work_on_a_page_that_may_not_change_its_address(browser: Browser, path: Path) -> None:
+    context = browser.new_context(offline=True)
+    context.add_init_script("history.replaceState = () => { throw new DOMException('no', 'SecurityError'); };")
+    page = context.new_page()
+    page.goto(path.as_uri())
+    head(page, "FID").click()
+    page.locator(".chooser summary").click()
+    page.get_by_label("Ours (large) w/ mask", exact=True).uncheck()
+    assert (rows(page), fragment(page)) == (["base", "first", "pasted", "cited"], "")
+    page.get_by_role("link", name="Claims").click()
+    expect(page.locator("#claims-title")).to_be_in_viewport()
+    assert rows(page) == ["base", "first", "pasted", "cited"]
+    context.close()
+
+
+def test_the_key_tab_reaches_a_number_after_the_window_has_another_size(view: View) -> None:
+    page = view.page
+    page.locator(".results [data-row=first] td").nth(2).focus()
+    page.set_viewport_size(PHONE)
+    expect(page.locator(".results .measured:visible[tabindex='0']")).to_have_count(1)
 
 
 def test_without_scripts_the_table_shows_everything(browser: Browser, path: Path) -> None:

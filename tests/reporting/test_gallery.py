@@ -79,6 +79,8 @@ def test_values_are_printed_like_in_the_table() -> None:
     error = Compared("pre_error", "Pre_error [1e-5]", False, 1e5, 2)
     assert error.shown(0.0246) == "2,460.00"
     assert error.shown(-0.0000123, "+") == "\N{MINUS SIGN}1.23"
+    assert [error.shown(-1e-9, sign) for sign in ("", "+")] == ["0.00", "+0.00"]
+    assert {error.shown(value, "+") for value in (np.nan, np.inf, -np.inf)} == {"no value"}
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------

@@ -2,11 +2,15 @@
 
 import base64
 import hashlib
+import math
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
+import numpy as np
 import pytest
 
 from bench.config.schema import Row, TableSpec
@@ -14,7 +18,9 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
+from bench.reporting.choice import ComparedRows, choose, drawn
 from bench.reporting.cost_plot import costs_of
+from bench.reporting.gallery import fill
 from bench.reporting.index import Entry, Index, Judged, index_page
 from bench.reporting.page import (
     LIMIT,
@@ -26,12 +32,14 @@ from bench.reporting.page import (
     verdict_counts,
     write_report,
 )
+from bench.reporting.page_table import TableCell
 from bench.tables.build import Findings, Table, TableDesign, build_table
 from bench.tables.definitions import definition_of
 from bench.tables.grid import Grid
 from bench.tables.headlines import Headline
 from bench.tables.render import further_grids
 from bench.tables.verdicts import Verdict
+from tests.helpers.sheets import LPIPS
 from tests.reporting.explored import FILES, LABELS, explored_page
 from tests.reporting.test_gallery import Noise, filled
 
@@ -342,6 +350,36 @@ def test_the_page_offers_only_files_that_the_run_has(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_the_link_to_a_file_works_for_each_name(tmp_path: Path) -> None:
+    name = b"a#b?c%41 d::e\"'\xff.png"
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / os.fsdecode(name)).touch()
+    write_report(tmp_path, explored_page())
+    loaded = Reader((tmp_path / "report.html").read_text(encoding="utf-8")).loaded
+    assert unquote_to_bytes(next(one for one in loaded if one.startswith("figures/"))) == b"figures/" + name
+
+
+def test_a_single_row_has_items_that_are_drawn_by_seed() -> None:
+    images = Noise(16, 1)
+    values = {"row0": {"lpips": np.arange(5.0)}}
+    rows = ComparedRows(values, [LPIPS], {"row0": "The only row"}, "row0")
+    assert choose(rows) == []
+    gallery = fill(drawn(5, 0), images, rows, of=5)
+    text = report_page(replace(page(), gallery=gallery))
+    assert text.count("<article") == 5
+    assert "No row can be compared with The only row item by item, so the items are drawn" in text
+    assert "The best, the median and the worst" not in text
+    assert "data-filters hidden" not in text  # the choice of a row and a metric would hide all drawn items
+
+
+@pytest.mark.parametrize(
+    ("order", "shown"),
+    [(math.inf, "Infinity"), (-math.inf, "-Infinity"), (math.nan, ""), (None, ""), (-0.5, "-0.5"), (1e-9, "1e-09")],
+)
+def test_each_number_has_a_place_in_the_order_unless_it_is_missing(order: float | None, shown: str) -> None:
+    assert TableCell(order=order).order_shown == shown
+
+
 def test_each_metric_mark_and_verdict_has_a_meaning_on_the_page() -> None:
     html = report_page(explored_page())
     reader, table = Reader(html), inside(html, "table")[0]
@@ -373,7 +411,7 @@ def test_the_key_names_only_signs_that_the_table_has() -> None:
     html = report_page(explored_page())
     key = Reader(html[html.index('class="lead key"') : html.index("data-controls")]).text
     assert "÷ 2 means that the error of StableDiffusion is twice this row's" in key
-    assert "‡ is a row that the paper copied from elsewhere" in key
+    assert "‡ marks a row that the paper copied from elsewhere" in key
     assert "of its column (in FID (mini features) and Pre_error [1e-5], no row is);" in key
     whole = page()
     html = report_page(replace(whole, table=replace(whole.table, reference="")))  # type: ignore[type-var]

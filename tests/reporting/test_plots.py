@@ -248,5 +248,6 @@ def test_a_row_whose_error_is_zero_is_named_instead_of_drawn_on_a_logarithmic_ax
     found = turns_plots(repeated([[1e-5, 3e-5], [0.0, 0.0]]), logarithmic="pre_error")
     ((one,),) = found.lines
     assert {mark.point.label for mark in one.drawing.marks} == {"", "1"}
-    assert found.note.endswith(f"Pre_error [1e-5]: {repeated([[0.0], [0.0]]).rows[1].label}.")
+    label = repeated([[0.0], [0.0]]).rows[1].label
+    assert found.note.endswith(f"the logarithmic axis of Pre_error [1e-5] cannot show: {label}.")
     assert turns_plots(repeated([[0.0, 0.0]]), logarithmic="pre_error").lines == ()

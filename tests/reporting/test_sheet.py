@@ -8,6 +8,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from jinja2.utils import htmlsafe_json_dumps
 from PIL import Image
 
 from bench.data.items import Item
@@ -133,6 +134,13 @@ def test_chosen_items_and_extremes_have_thumbnails_if_not_all_images_can_be_made
     assert sorted(pictured_places(rows, picks, 300).with_rows) == list(range(300))
 
 
+def test_only_listed_items_have_thumbnails() -> None:
+    images = Flat(100, 3)
+    rows = images.compared
+    places = pictured_places(rows, choose(rows), 30)
+    assert sorted(places.with_rows + places.given) == [*range(30)]
+
+
 def test_the_items_have_thumbnails_in_the_order_of_the_run_if_no_metric_compares_them() -> None:
     rows = ComparedRows({"row": {}}, [], {"row": "Row"}, "")
     assert pictured_places(rows, [Pick("", "", "drawn", 2, 0.0)], 4) == Places([2, 0, 1, 3], [])
@@ -174,6 +182,25 @@ def test_metrics_and_then_items_are_left_out_of_lines_without_room() -> None:
     assert 300 < len(least.ids) < 500
     assert least.of == 1000
     assert len(numbers(least.values["row2"]["lpips"])) == len(least.ids)
+
+
+@pytest.mark.parametrize("text", ["image" * 9, "\N{SNOWMAN}" * 9, "<&'>" * 9, "\x00" * 9])
+def test_the_texts_of_items_need_no_more_than_the_room_for_lines(text: str) -> None:
+    items = [{"id": f"{text}{place}", "source": f"{text}{place % 500}", "mask_area": 1.0} for place in range(1000)]
+    sheet = module.Sheet((), {}, "", lines_of(items, ComparedRows({}, [], {}, ""), room=40_000), None)
+    assert 50 < len(sheet.lines.ids) < 1000
+    assert len(htmlsafe_json_dumps(sheet.data())) < 42_000
+
+
+def test_long_captions_take_the_room_of_thumbnails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 16)
+    images = Flat(64, 2)
+    assert len(made(images, [*range(64)]).places) == 64
+    original = images.item
+    monkeypatch.setattr(images, "item", lambda place: replace(original(place), caption="cat " * 25_000))
+    found = made(images, [*range(64)])
+    assert len(found.places) == 48
+    assert size(found) + sum(map(len, found.captions)) < 1.3 * module.ROOM
 
 
 def test_the_data_of_the_page_cannot_end_its_element() -> None:

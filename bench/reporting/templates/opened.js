@@ -1,7 +1,7 @@
 // --- an opened item: its pictures, two of them compared by a slider or by blinking, and its values ---
 (() => {
   if (!sheet) return;
-  const { ids, rows, metrics, reference, section } = sheet;
+  const { ids, addresses, rows, metrics, reference, section } = sheet;
   const BLINK = 700; // milliseconds that each picture is shown, so that a pair takes 1.4 seconds
   const dialog = section.querySelector("[data-opened]"), part = (name) => dialog.querySelector(`[data-${name}]`);
   const frame = part("frame"), slider = part("slider"), blink = part("blink"), title = dialog.querySelector("h3");
@@ -125,7 +125,7 @@
   };
   let seen = "", seenPair = "", seenMode = "";
   view.follow((value) => {
-    const next = value("item") ? ids.indexOf(value("item")) : -1;
+    const next = value("item") ? addresses.indexOf(value("item")) : -1;
     if (next < 0) {
       place = null;
       seen = seenPair = seenMode = "";
@@ -158,7 +158,12 @@
     steps.forEach((button) => { button.disabled = neighbour(Number(button.dataset.go)) === undefined; });
   });
   const close = () => view.set({ item: "", left: "", right: "", at: "", mode: "" });
-  dialog.addEventListener("close", () => { if (place !== null) close(); });
+  dialog.addEventListener("close", () => {
+    const left = place;
+    if (place !== null) close();
+    // If the address opened the item, no element gets the focus back.
+    if (document.activeElement === document.body || dialog.contains(document.activeElement)) section.querySelector(`[data-card="${left}"]`)?.focus();
+  });
   part("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   steps.forEach((button) => button.addEventListener("click", () => {

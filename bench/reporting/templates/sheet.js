@@ -26,6 +26,18 @@ const sheet = (() => {
       return known.get(name);
     };
   };
+  // The name of each item in the address: its id, which gets a number if it is empty or if an earlier item has the same id.
+  const taken = new Set(ids), named = new Set();
+  const addresses = ids.map((id, place) => {
+    let name = id;
+    if (!id || named.has(id)) {
+      name = `${id} (${place + 1})`;
+      while (taken.has(name)) name += ")";
+      taken.add(name);
+    }
+    named.add(name);
+    return name;
+  });
   const sourceOf = (place) => data.sources ? data.sources[data.source[place]] : ids[place];
 
   // --- numbers ---
@@ -37,10 +49,11 @@ const sheet = (() => {
     const own = values(row, metric), base = values(reference, metric);
     return own && base && row !== reference ? own.map((value, place) => value - base[place]) : null;
   });
+  // The number as it is shown, in the unit of the metric. A negative zero becomes a zero.
+  const rounded = (metric, value) => Number((value * metric.scale).toFixed(metric.decimals)) || 0;
   const shown = (metric, value, signed) => {
     if (!Number.isFinite(value)) return "no value";
-    const rounded = Number((value * metric.scale).toFixed(metric.decimals)) || 0; // a negative zero becomes a zero
-    const text = rounded.toLocaleString("en-US", {
+    const text = rounded(metric, value).toLocaleString("en-US", {
       minimumFractionDigits: metric.decimals, maximumFractionDigits: metric.decimals, signDisplay: signed ? "always" : "auto",
     });
     return text.replace("-", "−");
@@ -116,8 +129,10 @@ const sheet = (() => {
     const captions = pictures?.captions;
     const holds = (place) => !words || ids[place].toLowerCase().includes(words) || sourceOf(place).toLowerCase().includes(words)
       || Boolean(captions?.[index.get(place)]?.toLowerCase().includes(words));
-    const places = ids.map((_, place) => place).filter((place) => holds(place) && within(100 * data.areas[place], state.hole)
-      && (!state.metric || within((state.numbers?.[place] ?? NaN) * state.metric.scale, state.range)));
+    const percent = (place) => Math.round(1e4 * data.areas[place]) / 100;
+    const number = (place) => Number.isFinite(state.numbers?.[place]) ? rounded(state.metric, state.numbers[place]) : NaN;
+    const places = ids.map((_, place) => place).filter((place) => holds(place) && within(percent(place), state.hole)
+      && (!state.metric || within(number(place), state.range)));
     const gain = (place) => (state.metric.higher ? 1 : -1) * (state.numbers?.[place] ?? NaN);
     const key = {
       worst: (place) => gain(place), best: (place) => -gain(place),
@@ -132,7 +147,7 @@ const sheet = (() => {
   // --- the cards ---
   const cards = section.querySelector("[data-cards]");
   const givenKey = pictures?.strips.find((strip) => strip.key === "masked")?.key ?? pictures?.strips[0]?.key;
-  const open = (place) => view.set({ item: ids[place] });
+  const open = (place) => view.set({ item: addresses[place] });
   const card = (state, place) => {
     const keys = state.everyRow ? (pictures?.strips ?? []).map((strip) => strip.key) : [givenKey, `row:${state.row}`];
     const there = [...new Set(keys)].flatMap((key) => thumbnail(place, key) ?? []);
@@ -140,7 +155,7 @@ const sheet = (() => {
     if (state.metric) {
       words.push(make("span", { className: "card-value", textContent: shown(state.metric, state.numbers?.[place] ?? NaN, state.signed) }));
     }
-    const button = make("button", { type: "button", className: "card", title: `source ${sourceOf(place)}` },
+    const button = make("button", { type: "button", className: "card", title: `source ${sourceOf(place)}`, "data-card": place },
       make("span", { className: "card-pictures" }, ...(there.length ? there : [make("span", { className: "quiet", textContent: "no picture" })])), ...words);
     button.addEventListener("click", () => open(place));
     return make("li", {}, button);
@@ -224,7 +239,7 @@ const sheet = (() => {
     show();
   });
   return {
-    data, holes, ids, rows, metrics, reference, section, index, values, differences, shown, thumbnail, sourceOf, nameOf, open,
+    data, holes, ids, addresses, rows, metrics, reference, section, index, values, differences, shown, thumbnail, sourceOf, nameOf, open,
     captionOf: (place) => pictures?.captions?.[index.get(place)] ?? "",
     get row() { return state.row; },
     get metric() { return state.metric; },

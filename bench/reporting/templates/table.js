@@ -89,7 +89,9 @@ if (results) {
   // Tab reaches one number of the table; the arrow keys move among the numbers.
   const cells = () => all(".measured", results).filter((cell) => cell.offsetParent);
   const hold = (cell) => all(".measured", results).forEach((each) => { each.tabIndex = each === cell ? 0 : -1; });
-  view.follow(() => hold(cells()[0]));
+  const holdFirst = () => hold(cells()[0]);
+  view.follow(holdFirst);
+  addEventListener("resize", () => { if (!cells().some((cell) => cell.tabIndex === 0)) holdFirst(); });
   results.addEventListener("focusin", (event) => { if (event.target.matches(".measured")) hold(event.target); });
   results.addEventListener("keydown", (event) => {
     const from = event.target, step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];

@@ -5,17 +5,21 @@
 const view = (() => {
   const followers = [];
   const read = () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
-  const tell = () => { const state = read(); followers.forEach((follower) => follower((key) => state.get(key) ?? "")); };
-  addEventListener("hashchange", tell);
+  let state = read();
+  const valueOf = (key) => state.get(key) ?? "";
+  const tell = () => followers.forEach((follower) => follower(valueOf));
+  addEventListener("hashchange", () => { state = read(); tell(); });
   return {
     set: (changes) => {
-      const state = read();
       Object.entries(changes).forEach(([key, value]) => { if (value === "") state.delete(key); else state.set(key, value); });
-      history.replaceState(null, "", String(state) ? `#${state}` : location.pathname + location.search);
+      try {
+        history.replaceState(null, "", `${location.href.split("#")[0]}${String(state) && `#${state}`}`);
+      } catch {} // a page within another page may not change its address, and a browser may limit how often it changes
       tell();
     },
     // Call the function now and after each change of the fragment, with a function that returns the value of a key.
-    follow: (follower) => { followers.push(follower); const state = read(); follower((key) => state.get(key) ?? ""); },
+    follow: (follower) => { followers.push(follower); follower(valueOf); },
+    isFirst: () => !String(state),
     // Return one value that holds several names, and the names in such a value. A damaged name is left out.
     joined: (names) => names.map(encodeURIComponent).join(","),
     parted: (value) => value.split(",").flatMap((name) => {
@@ -28,7 +32,7 @@ all("a[href^='#']:not([data-meaning])").forEach((link) => link.addEventListener(
   const target = document.getElementById(link.hash.slice(1));
   if (!target) return;
   if (target.matches("details")) target.open = true;
-  if (!location.hash.includes("=")) return;
+  if (view.isFirst()) return;
   event.preventDefault();
   target.scrollIntoView();
   target.tabIndex = -1; // the next press of Tab goes on from here, as after any link
