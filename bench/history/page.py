@@ -41,6 +41,7 @@ def history_page(history: History) -> str:
     marked = {line.experiment for line, _ in history.marked()}
     return template("history.html").render(
         summary=summary(history),
+        compared=any(value.step is not None for line in history.lines for value in line.values),
         first=history.moments[0].source.date,
         last=history.moments[-1].source.date,
         marks=marks_grid(history),

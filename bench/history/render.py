@@ -35,14 +35,22 @@ WORDS = {Verdict.REGRESSION: "regression", Verdict.IMPROVED: "improvement"}
 
 
 def summary(history: History) -> str:
-    """Return one line with the number of moments, tables, numbers, regressions and improvements."""
+    """Return one line with the number of moments, tables, numbers, comparisons, regressions and improvements.
+
+    If numbers could not be compared with the earlier numbers of their lines, the line says how many they are.
+    """
     marks = [value.mark for _, value in history.marked()]
     tables = len({line.experiment for line in history.lines})
+    values = [value for line in history.lines for value in line.values]
+    broken = sum(bool(value.broken) for value in values)
     counts = [
         f"{len(history.lines)} numbers of {_many(tables, 'table')} at {_many(len(history.moments), 'moment')}",
         _many(marks.count(Verdict.REGRESSION), "regression"),
         _many(marks.count(Verdict.IMPROVED), "improvement"),
     ]
+    counts.insert(1, _many(sum(value.step is not None for value in values), "comparison"))
+    if broken:
+        counts.insert(2, f"{_many(broken, 'number')} not compared with earlier numbers")
     if history.skipped:
         counts.append(f"{len(history.skipped)} skipped")
     return ", ".join(counts)

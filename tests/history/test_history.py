@@ -75,7 +75,7 @@ def test_a_planted_regression_is_marked_and_equal_numbers_are_not(
         None, 0.0, 0.0, 0.0, 0.0,
     ]  # fmt: skip
     said = " ".join(capsys.readouterr().out.split())
-    assert "4 numbers of 1 table at 5 moments, 1 regression, 0 improvements" in said
+    assert "4 numbers of 1 table at 5 moments, 16 comparisons, 1 regression, 0 improvements" in said
     assert (
         "| regression | #4 2026-01-04, since #3 | mine, lpips, table2_inpaint_imagenet |"
         in (tmp_path / "history.md").read_text()
