@@ -1,7 +1,7 @@
 """The lines of a history: for each number of a table, its values at all moments and the gate's verdicts on the changes.
 
 Each value is compared with the previous value of its line, with the first value, and with the last marked value, if
-there is one. The last two comparisons find a slow change, each step of which stays within the margin. Values with other
+there is one. The last two comparisons find a slow change whose single steps stay within the margin. Values with other
 items or other protocols are not compared. They belong to different segments of the line, and the first value of a
 segment says why it begins.
 """

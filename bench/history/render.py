@@ -223,12 +223,12 @@ def marks_of(history: History, experiment: str) -> list[tuple[str, str]]:
 def notes_of(history: History) -> list[str]:
     """Return the notes below the grids, which explain the comparisons."""
     found = [
-        "Each value is compared with the previous value of its line, with the first value, and with the last marked "
-        "value, as the gate compares two runs: with its margins, and with p-values that are adjusted over all numbers "
-        "of a moment.",
-        "A value is marked if the last step alone is a regression or an improvement. It is also marked if each step is "
-        "neither, but the value is worse or better by more than the margin than the last marked value, or is the first "
-        "value that is so compared with the start of the line.",
+        "Each value is compared with the previous value, with the first value and with the last marked value of its "
+        "line. The comparison is that of the gate: it uses the gate's margins, and p-values that are adjusted over all "
+        "numbers of a moment.",
+        "A value is marked if the last step alone is a regression or an improvement. It is also marked if it is worse "
+        "or better than the last marked value by more than the margin, although no single step is. The same holds for "
+        "the first value that is worse or better than the start of the line by more than the margin.",
     ]
     if any(value.approximate for line in history.lines for value in line.values):
         found.append(
