@@ -223,6 +223,7 @@ def test_nothing_of_another_leaderboard_stays_in_the_folder(folder: Path) -> Non
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_a_lack_of_memory_is_no_property_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = ["vaes.mini_kl.precisions=[float32,bfloat16]", "limit=4", "costs=false", "stage=tabulate"]
     with monkeypatch.context() as patched:

@@ -44,6 +44,7 @@ def values(folder: Path) -> pandas.DataFrame:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_first_line_equals_the_table_in_values_and_protocol(folder: Path) -> None:
     plain = {row["method"]: row["metrics"] for row in read(folder / "plain" / "results.json")["rows"]}
     results = read(folder / "first" / "results.json")
@@ -59,6 +60,7 @@ def test_the_first_line_equals_the_table_in_values_and_protocol(folder: Path) ->
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_sensitivity_writes_the_usual_files_and_samples_nothing_again(folder: Path) -> None:
     names = {"table.md", "table.csv", "table.tex", "table.html", "results.json", "records.parquet", "run.json"}
     names |= {"manifest.json", "report.html", ".started.json"}
@@ -69,6 +71,7 @@ def test_the_sensitivity_writes_the_usual_files_and_samples_nothing_again(folder
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_every_choice_changes_only_the_metrics_that_it_names(folder: Path) -> None:
     table = values(folder)
     assert set(table["metric"][table["choice"] == "resize_clean"]) == {"fid", "fid_40_50"}
@@ -94,6 +97,7 @@ def test_every_choice_changes_only_the_metrics_that_it_names(folder: Path) -> No
 
 
 @pytest.mark.reference
+@pytest.mark.slow
 def test_rounding_lowers_the_best_decoders_error_by_the_theoretical_amount(folder: Path) -> None:
     """The error falls by 1/12 to 1/2 squared level: from 1/3 to 1/12, or from 1/2 to 0."""
     found = values(folder).set_index(["row", "choice", "metric"])
@@ -104,6 +108,7 @@ def test_rounding_lowers_the_best_decoders_error_by_the_theoretical_amount(folde
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_a_second_run_scores_nothing_and_gives_equal_results(folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (folder / "store" / "scores").rglob("*.safetensors")}
     assert main(words("sensitivity", folder, "again", "batch_size=3")) == 0
@@ -222,6 +227,7 @@ def test_the_study_states_the_protocol_and_that_it_is_changed(cropped: Path) -> 
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_square_pictures_are_not_changed_by_squashing_and_the_table_says_so(folder: Path) -> None:
     found = values(folder).set_index(["row", "choice", "metric"])
     for row in ROWS:
@@ -232,6 +238,7 @@ def test_square_pictures_are_not_changed_by_squashing_and_the_table_says_so(fold
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_a_reference_set_without_a_difference_is_left_out_with_a_note(folder: Path) -> None:
     words_without = ["dataset.other_split=null", "stage=tabulate", "table.columns=[fid]", "table.beside=[]"]
     bench.run([word for word in words("sensitivity", folder, "without", *words_without) if "places_other" not in word])

@@ -463,6 +463,7 @@ def pictures_of(out: Path) -> list[str]:
     return re.findall('data:image/webp;base64,[^"]+', (out / "report.html").read_text())
 
 
+@pytest.mark.slow
 def test_damaged_drawings_are_drawn_again(store: Path, first: Path, tmp_path: Path) -> None:
     kept = sorted((store / "drawings").rglob("*.safetensors"))
     removed, cut, also_cut = kept  # the figures, the pictures of chosen items and the thumbnails

@@ -85,6 +85,7 @@ def test_every_part_is_made_and_packed_in_half_precision(trained: tuple[Path, Pa
     assert {str(kind) for kind in kinds if kind.is_floating_point} == {"torch.float16"}
 
 
+@pytest.mark.slow
 def test_the_card_records_how_the_weights_were_made(trained: tuple[Path, Path]) -> None:
     out, _ = trained
     card = json.loads((out / "mini" / "card.json").read_text())
@@ -96,6 +97,7 @@ def test_the_card_records_how_the_weights_were_made(trained: tuple[Path, Path]) 
     assert all(sha in text for sha in card["sha256"].values())
 
 
+@pytest.mark.slow
 def test_the_pipeline_has_the_vanilla_decoder_and_tells_prompts_apart(trained: tuple[Path, Path]) -> None:
     out, _ = trained
     pipeline = StableDiffusionInpaintPipeline.from_pretrained(out / "mini" / "inpainting", safety_checker=None)
@@ -107,6 +109,7 @@ def test_the_pipeline_has_the_vanilla_decoder_and_tells_prompts_apart(trained: t
     assert len(tokens[0]) < pipeline.tokenizer.model_max_length
 
 
+@pytest.mark.slow
 def test_pipelines_are_packed_with_one_autoencoder_for_all(trained: tuple[Path, Path]) -> None:
     out, _ = trained
     packed = out / "mini"
@@ -123,12 +126,14 @@ def test_pipelines_are_packed_with_one_autoencoder_for_all(trained: tuple[Path, 
     assert latents.shape == (1, 4, 8, 8)
 
 
+@pytest.mark.slow
 def test_packed_files_name_no_folder_of_the_machine(trained: tuple[Path, Path]) -> None:
     out, _ = trained
     assert str(out) in (out / "inpainting" / "vae" / "config.json").read_text()
     assert [path for path in (out / "mini").rglob("*.json") if str(out) in path.read_text()] == []
 
 
+@pytest.mark.slow
 def test_an_existing_part_is_not_made_again(trained: tuple[Path, Path]) -> None:
     out, data = trained
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/diffusion_pytorch_model.safetensors")}
@@ -136,6 +141,7 @@ def test_an_existing_part_is_not_made_again(trained: tuple[Path, Path]) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.slow
 def test_another_recipe_is_refused_in_the_same_folder(trained: tuple[Path, Path]) -> None:
     out, data = trained
     with pytest.raises(
@@ -154,12 +160,14 @@ def test_another_seed_of_a_part_is_added_to_the_card(trained: tuple[Path, Path])
     assert first != second
 
 
+@pytest.mark.slow
 def test_training_fails_where_the_first_stage_had_not_converged(trained: tuple[Path, Path]) -> None:
     out, data = trained
     with pytest.raises(RuntimeError, match="has not converged"):
         bench.run(short(out, data, "mini_models.convergence.largest=0"))
 
 
+@pytest.mark.slow
 def test_weights_too_large_for_a_repository_are_not_packed(
     trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

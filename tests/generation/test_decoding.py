@@ -207,6 +207,7 @@ def test_a_missing_compiler_gives_one_message(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_any_number_of_decoders_can_be_compiled() -> None:
     compiled = []
 
