@@ -49,6 +49,8 @@ def test_the_check_accepts_links_with_a_target(tmp_path: Path) -> None:
         ("<img src='missing.png'>", "index.html: missing.png has no target"),
         ("<script src='https://cdn.example/x.js'></script>", "index.html: loads https://cdn.example/x.js"),
         ("<p style='background: url(//cdn.example/x.png)'>", "index.html: loads //cdn.example/x.png"),
+        ("<style>@import 'https://fonts.example/x.css';</style>", "index.html: loads https://fonts.example/x.css"),
+        ("<meta name='description'><a href='#description'></a>", "index.html: #description has no anchor"),
     ],
 )
 def test_the_check_finds_a_fault(body: str, problem: str, tmp_path: Path) -> None:
@@ -59,6 +61,18 @@ def test_the_check_finds_a_font_that_a_style_sheet_loads(tmp_path: Path) -> None
     small_site(tmp_path, "")
     (tmp_path / "site.css").write_text("@import 'https://fonts.example/x.css';")
     assert list(CHECK["problems"](tmp_path)) == ["site.css: loads https://fonts.example/x.css"]
+
+
+def test_the_check_ends_with_a_status_that_says_if_anything_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_site(tmp_path, "<a href='other.html#part'></a>")
+    assert CHECK["main"]([str(tmp_path)]) == 0
+    small_site(tmp_path, "<a href='other.html#nowhere'></a>")
+    assert CHECK["main"]([str(tmp_path)]) == 1
+    assert "index.html: other.html#nowhere has no anchor" in capsys.readouterr().out
+    assert CHECK["main"]([str(tmp_path / "missing")]) == 1
+    assert CHECK["main"]([]) == 2
 
 
 def test_links_lead_to_pages_of_the_site() -> None:

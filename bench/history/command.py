@@ -98,12 +98,17 @@ def _read(given: argparse.Namespace) -> History:
 
 
 def _write(history: History, out: Path) -> None:
+    """Write all files, or none if the content of one cannot be made or its name belongs to a folder."""
+    texts = {"md": to_markdown(history), "csv": to_csv(history), "html": history_page(history)}
+    content = as_json(history)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / f"{NAME}.md", to_markdown(history))
-        write_atomically(out / f"{NAME}.csv", to_csv(history))
-        write_json(out / f"{NAME}.json", as_json(history))
-        write_atomically(out / f"{NAME}.html", history_page(history))
+        for suffix in (*texts, "json"):
+            if (out / f"{NAME}.{suffix}").is_dir():
+                raise BadInputError(f"{out / NAME}.{suffix}: expected a file to write, found a folder")
+        for suffix, text in texts.items():
+            write_atomically(out / f"{NAME}.{suffix}", text)
+        write_json(out / f"{NAME}.json", content)
     except OSError as error:
         raise BadInputError(f"{out}: expected a folder that can be written, found the error {error}") from None
 

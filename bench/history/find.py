@@ -28,6 +28,8 @@ STAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[_T](\d\d)[-:]?(\d\d)[-:]?(\d\d))?")
 BASELINE_KEYS = {"schema_version", "experiments", "protocols"}
 """Keys by which the JSON file of a baseline is recognized."""
 BY_COMMIT, BY_START, BY_NAME, BY_FILE = "commit date", "start of the run", "date in the name", "date of the file"
+BY_PARENT = "date of an earlier commit"
+"""Origin of the date of a commit whose own date is before that of an earlier commit, as after a wrong clock."""
 PROJECT = Path(__file__).parents[2]
 
 
@@ -70,9 +72,14 @@ def find(root: Path) -> tuple[list[Source], list[Skipped]]:
     Raises:
         BadInputError: `root` is not a folder.
     """
-    if not root.is_dir():
-        found_instead = "a file" if root.exists() else "nothing"
-        raise BadInputError(f"{root}: expected a folder with earlier runs or baselines, found {found_instead}")
+    try:
+        if not root.is_dir():
+            found_instead = "a file" if root.exists() else "nothing"
+            raise BadInputError(f"{root}: expected a folder with earlier runs or baselines, found {found_instead}")
+    except OSError as error:  # such as a name that is too long
+        raise BadInputError(
+            f"{root}: expected a folder with earlier runs or baselines, found the error {error.strerror}"
+        ) from None
     found: list[Source | Skipped] = list(_in_folder(root, root))
     return (
         [one for one in found if isinstance(one, Source)],
@@ -81,7 +88,10 @@ def find(root: Path) -> tuple[list[Source], list[Skipped]]:
 
 
 def find_versions(path: Path) -> tuple[list[Source], list[Skipped]]:
-    """Return the versions of a baseline's file in a git repository, and the versions that cannot be used.
+    """Return the versions of a baseline's file in a git repository, oldest first, and those that cannot be used.
+
+    The dates follow the order of the commits: a version whose commit date is before that of an earlier version gets the
+    date of the earlier one.
 
     Args:
         path: path of the file in the working tree.
@@ -91,16 +101,19 @@ def find_versions(path: Path) -> tuple[list[Source], list[Skipped]]:
     """
     sources: list[Source] = []
     skipped: list[Skipped] = []
-    for version in file_versions(path):
+    earlier = datetime.min.replace(tzinfo=UTC)
+    for version in reversed([*file_versions(path)]):
         name = f"{path} at {version.commit.short}"
-        date = (version.commit.date or datetime.now(UTC)).astimezone(UTC)
+        own = earlier if version.commit.date is None else version.commit.date.astimezone(UTC)
+        earlier = date = max(own, earlier)
+        by = BY_COMMIT if own == date and version.commit.date is not None else BY_PARENT
         try:
             content = _content(parse_json(version.content, name), name)
             side = baseline_of(content, Path(name), older=True)
         except BadInputError as error:
             skipped.append(Skipped(name, _reason(error, name)))
             continue
-        sources.append(Source(name, "baseline", date, BY_COMMIT, date, version.commit, False, _constant(side)))
+        sources.append(Source(name, "baseline", date, by, date, version.commit, False, _constant(side)))
     return sources, skipped
 
 

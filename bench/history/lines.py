@@ -1,8 +1,9 @@
 """The lines of a history: for each number of a table, its values at all moments and the gate's verdicts on the changes.
 
-Each value is compared twice: with the previous value of its line, and with the first value. The second comparison finds
-a slow change whose single steps stay within the margin. Values with other items or other protocols are not compared.
-They belong to different segments of the line, and the first value of a segment says why it begins.
+Each value is compared with the previous value of its line, with the first value, and with the last marked value, if
+there is one. The last two comparisons find a slow change whose single steps stay within the margin. Values with other
+items or other protocols are not compared. They belong to different segments of the line, and the first value of a
+segment says why it begins.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.errors import BadInputError
+from bench.gate.baseline import rounded
 from bench.gate.comparing import Comparison, Outcome, compare, incomparable
 from bench.gate.decision import Verdict
 from bench.gate.margins import DEFAULTS, Margin, margins_of
 from bench.gate.read_run import Measured, Number, Side
 from bench.history.find import Skipped, Source
+from bench.metrics.protocol import Protocol
+from bench.results.stamps import Stamps, unlike
 from bench.tables.build import style_of
 
 __all__ = ["ERRORS", "History", "Line", "Moment", "Step", "Value", "history_of"]
@@ -85,9 +89,11 @@ class Value:
     """Comparison with the previous value of the segment; None for its first value, or without a margin."""
     since_start: Step | None = None
     """Comparison with the first value of the segment."""
+    since_mark: Step | None = None
+    """Comparison with the last marked value of the segment; None if no earlier value is marked."""
     drift: Verdict | None = None
-    """`REGRESSION` or `IMPROVED` if this is the first value that is worse or better than the segment's first value,
-    although its last step alone is not a regression or an improvement; otherwise None."""
+    """`REGRESSION` or `IMPROVED` if the last step alone is not one, but all steps since the segment's last marked value
+    or since its first value are one together."""
 
     @property
     def mark(self) -> Verdict | None:
@@ -95,6 +101,14 @@ class Value:
         if self.step is not None and self.step.verdict in MARKED:
             return self.step.verdict
         return self.drift
+
+    @property
+    def cause(self) -> Step | None:
+        """The comparison for which the value is marked; None if it is not marked."""
+        if self.mark is None or self.drift is None:
+            return self.step if self.mark is not None else None
+        found = self.since_mark
+        return found if found is not None and found.verdict is self.drift else self.since_start
 
 
 MARKED = (Verdict.REGRESSION, Verdict.IMPROVED)
@@ -137,10 +151,10 @@ def history_of(
 ) -> History:
     """Read all sources in the order of their dates, and return their history.
 
-    The arrays of at most two runs of each table are in memory at a time.
+    The arrays of at most four runs of each number are in memory at a time.
 
     Args:
-        sources: runs and baselines in any order.
+        sources: runs and baselines in any order. Those with equal dates and starts keep their order.
         margins: margins that replace the default margins and those of the runs, by the full name of a metric or cost.
         skipped: files that could not be used. Sources that cannot be read are added.
         notes: notes for the reader.
@@ -150,7 +164,7 @@ def history_of(
     """
     writer = _Writer(dict(margins))
     left_out = list(skipped)
-    for source in sorted(sources, key=lambda source: (source.date, source.began, source.name)):
+    for source in sorted(sources, key=lambda source: (source.date, source.began)):  # equal ones keep their order
         try:
             side = source.read()
         except BadInputError as error:
@@ -159,7 +173,7 @@ def history_of(
         left_out += [Skipped(source.name, problem.what) for problem in side.problems]
         if side.tables:
             writer.add(source, side)
-    lines = tuple(Line(*key, *writer.kinds[key], tuple(_with_drift(values))) for key, values in writer.values.items())
+    lines = tuple(Line(*key, *writer.kinds[key], tuple(values)) for key, values in writer.values.items())
     _require_known(margins, lines)
     return History(tuple(writer.moments), lines, tuple(left_out), tuple(notes))
 
@@ -168,18 +182,32 @@ def history_of(
 class _Track:
     """Tables of one experiment that can be compared with each other.
 
-    `first` and `last` contain for each number its first and its last value. The values can come from different moments.
+    `first`, `last` and `marked` contain for each number its first value, its last value, and its last marked value. If
+    no value is marked, `marked` has the first value. The values can come from different moments.
     """
 
     first: Measured
     last: Measured
+    marked: Measured
     first_at: dict[Cell, int] = field(default_factory=dict)
     """Number of the moment of each value in `first`."""
     last_at: dict[Cell, int] = field(default_factory=dict)
+    marked_at: dict[Cell, int] = field(default_factory=dict)
+    """Number of the moment of each value in `marked` that is marked."""
     segments: dict[Cell, int] = field(default_factory=dict)
     """Segment of each number."""
+    protocols: dict[Cell, Protocol | None] = field(default_factory=dict)
+    """Protocol of the last value of each number. The rows of a metric can differ if one of them was not in each run."""
+    decided: dict[Cell, Verdict] = field(default_factory=dict)
+    """Last verdict of the comparison of each number with its first value that was not `CANNOT_TELL`."""
     newest: int = 0
     """Number of the last moment of the track."""
+    rounded: dict[int, int | None] = field(default_factory=dict)
+    """Significant digits of the numbers of each moment; None if they were not rounded, as those of a run."""
+
+    def digits(self, moments: Mapping[Cell, int]) -> dict[Cell, int | None]:
+        """Return the significant digits of each number, which comes from the moment that is given for it."""
+        return {cell: self.rounded[moment] for cell, moment in moments.items()}
 
 
 @dataclass(frozen=True)
@@ -231,23 +259,34 @@ class _Writer:
         known = {name: track for name, (track, _) in chosen.items() if track is not None}
         margins = {**_own_margins(source), **self.margins}
         margins = {name: margin for name, margin in margins.items() if name in _names(side)}
-        previous = _compared(side, {name: track.last for name, track in known.items()}, margins)
-        start = _compared(side, {name: track.first for name, track in known.items()}, margins)
+        previous, start, mark = (
+            _compared(side, tables, margins)
+            for tables in (
+                {name: (track.last, track.digits(track.last_at)) for name, track in known.items()},
+                {name: (track.first, track.digits(track.first_at)) for name, track in known.items()},
+                {
+                    name: (track.marked, track.digits({**track.first_at, **track.marked_at}))
+                    for name, track in known.items()
+                    if track.marked_at
+                },
+            )
+        )
         for name, (track, reason) in chosen.items():
             table = side.tables[name]
             if track is None:
-                track = _Track(table, table)
+                track = _Track(table, table, table)
                 self.tracks[name].append(track)
             for cell, found in _cells(table):
                 key = (name, *cell)
                 self.kinds.setdefault(key, (cell in table.costs, found.higher_is_better))
-                why = reason or (previous.reason(key) if cell in track.last_at else "")
+                why = reason or (_apart(track, table, cell) or previous.reason(key) if cell in track.last_at else "")
                 value = _value(number, found)
                 if found.value is not None:
-                    value = self._placed(value, key, track, (previous, start), why)
+                    value = self._placed(value, key, track, (previous, start, mark), why)
                     _remember(track, table, cell, value)
                 self.values.setdefault(key, []).append(value)
             track.newest = number
+            track.rounded[number] = table.digits
             track.last = replace(track.last, custom=table.custom)
         notes = () if previous.outcome is None else previous.outcome.notes
         self.moments.append(Moment(number, source, notes))
@@ -265,21 +304,30 @@ class _Writer:
             reason = reason or apart
         return None, reason
 
-    def _placed(self, value: Value, key: Key, track: _Track, compared: tuple[_Compared, _Compared], why: str) -> Value:
+    def _placed(self, value: Value, key: Key, track: _Track, compared: tuple[_Compared, ...], why: str) -> Value:
         """Return a value with its segment and its comparisons.
 
         Args:
             value: value that exists.
             key: address of its line.
             track: track of the value's table.
-            compared: outcomes of the comparisons with the last and with the first values of all tracks.
+            compared: outcomes of the comparisons with the last, the first and the marked values of all tracks.
             why: reason why the value was not compared with an earlier one; empty if it was, or if there is none.
         """
         cell = key[1:]
         if cell in track.last_at and not why:
-            steps = (one.step(key, at[cell]) for one, at in zip(compared, (track.last_at, track.first_at), strict=True))
-            step, since_start = steps
-            return replace(value, segment=track.segments[cell], step=step, since_start=since_start)
+            moments = (track.last_at, track.first_at, track.marked_at)
+            steps = [one.step(key, at[cell]) if cell in at else None for one, at in zip(compared, moments, strict=True)]
+            step, since_start, since_mark = steps
+            drift = _drift(step, since_start, since_mark, track.decided.get(cell))
+            return replace(
+                value,
+                segment=track.segments[cell],
+                step=step,
+                since_start=since_start,
+                since_mark=since_mark,
+                drift=drift,
+            )
         self.segments += 1
         has_earlier = any(earlier.value is not None for earlier in self.values.get(key, []))
         return replace(value, segment=self.segments, broken=why if has_earlier else "")
@@ -297,11 +345,21 @@ def _value(moment: int, found: Number) -> Value:
 
 
 def _remember(track: _Track, table: Measured, cell: Cell, value: Value) -> None:
-    """Add a value to the last values of a track, and if its segment is new, to the first values as well."""
-    if track.segments.get(cell) != value.segment:
+    """Add a value to the last values of a track, and if its segment is new or it is marked, to the others as well."""
+    is_new = track.segments.get(cell) != value.segment
+    if is_new:
         track.segments[cell] = value.segment
         track.first_at[cell] = value.moment
         track.first = _with(track.first, table, cell)
+        track.marked_at.pop(cell, None)
+        track.decided.pop(cell, None)
+    if is_new or value.mark is not None:
+        track.marked = _with(track.marked, table, cell)
+    if value.mark is not None:
+        track.marked_at[cell] = value.moment
+    if value.since_start is not None and value.since_start.verdict is not Verdict.CANNOT_TELL:
+        track.decided[cell] = value.since_start.verdict
+    track.protocols[cell] = table.stamps.protocols.get(cell[1])
     track.last_at[cell] = value.moment
     track.last = _with(track.last, table, cell)
 
@@ -314,8 +372,7 @@ def _with(old: Measured, table: Measured, cell: Cell) -> Measured:
     if cell[1] in table.stamps.protocols:
         protocols[cell[1]] = table.stamps.protocols[cell[1]]
     stamps = replace(old.stamps, protocols=protocols, pictures=old.stamps.pictures or table.stamps.pictures)
-    digits = old.digits if table.digits is None else table.digits
-    return replace(old, numbers={**old.numbers, cell: table.numbers[cell]}, stamps=stamps, digits=digits)
+    return replace(old, numbers={**old.numbers, cell: table.numbers[cell]}, stamps=stamps)
 
 
 def _cells(table: Measured) -> Iterator[tuple[Cell, Number]]:
@@ -345,27 +402,63 @@ def _require_known(margins: Iterable[str], lines: Iterable[Line]) -> None:
             )
 
 
-def _compared(side: Side, tables: Mapping[str, Measured], margins: Mapping[str, Margin]) -> _Compared:
+Earlier = tuple[Measured, Mapping[Cell, int | None]]
+"""An earlier table, and the significant digits of each of its numbers."""
+
+
+def _compared(side: Side, tables: Mapping[str, Earlier], margins: Mapping[str, Margin]) -> _Compared:
     """Compare the tables of a source with earlier tables of the same experiments; nothing is compared without any."""
     if not tables:
         return _Compared(None)
-    new = Side(side.path, {name: side.tables[name] for name in tables}, ())
-    return _Compared(compare(new, Side(Path(), dict(tables), ()), margins))
+    both = {name: _alike(side.tables[name], *earlier) for name, earlier in tables.items()}
+    new = Side(side.path, {name: new for name, (new, _) in both.items()}, ())
+    return _Compared(compare(new, Side(Path(), {name: old for name, (_, old) in both.items()}, ()), margins))
 
 
-def _with_drift(values: Sequence[Value]) -> Iterator[Value]:
-    """Yield the values of a line, with the field `drift`.
+def _alike(new: Measured, old: Measured, digits: Mapping[Cell, int | None]) -> tuple[Measured, Measured]:
+    """Round those numbers of two tables of which one side is rounded, so that rounding alone is no change.
 
-    A value gets a drift if all steps of its segment together are a regression or an improvement. Only the first of
-    several such values in a row gets it, and only if its last step alone has another verdict.
+    Args:
+        new: table of a run or of a baseline.
+        old: earlier values, of which some can come from a run and others from a baseline.
+        digits: significant digits of each number of `old`; None if it was not rounded.
     """
-    decided: dict[int, Verdict] = {}
-    for value in values:
-        found = None if value.since_start is None else value.since_start.verdict
-        if found is None or found is Verdict.CANNOT_TELL:
-            yield value
-            continue
-        is_new = found in MARKED and decided.get(value.segment) is not found
-        decided[value.segment] = found
-        alone = value.step is not None and value.step.verdict is found
-        yield replace(value, drift=found) if is_new and not alone else value
+    used = {cell: new.digits if digits.get(cell) is None else digits[cell] for cell in old.numbers}
+    tables = [{cell: _rounded(number, used.get(cell)) for cell, number in side.numbers.items()} for side in (new, old)]
+    common = set(used.values())
+    whole = common.pop() if len(common) == 1 else None
+    return replace(new, numbers=tables[0]), replace(old, numbers=tables[1], digits=whole)
+
+
+def _rounded(number: Number, digits: int | None) -> Number:
+    if digits is None or number.value is None:
+        return number
+    return replace(number, value=rounded(number.value, digits))
+
+
+def _apart(track: _Track, table: Measured, cell: Cell) -> str:
+    """Return how the protocol of a number differs from that of its last value; empty if they do not differ."""
+    old, new = track.protocols.get(cell), table.stamps.protocols.get(cell[1])
+    if old is None or new is None:
+        return ""
+    return unlike(*(Stamps(table.stamps.manifest, {cell[1]: protocol}) for protocol in (new, old))) or ""
+
+
+def _drift(
+    step: Step | None, since_start: Step | None, since_mark: Step | None, decided: Verdict | None
+) -> Verdict | None:
+    """Return `REGRESSION` or `IMPROVED` if all steps together are one, and the last step alone is not; None otherwise.
+
+    Args:
+        step: comparison with the previous value.
+        since_start: comparison with the first value. Only the first of several equal verdicts counts.
+        since_mark: comparison with the last marked value.
+        decided: last verdict of the comparisons of earlier values with the first value.
+    """
+    if step is not None and step.verdict in MARKED:
+        return None
+    if since_mark is not None and since_mark.verdict in MARKED:
+        return since_mark.verdict
+    if since_start is not None and since_start.verdict in MARKED and since_start.verdict is not decided:
+        return since_start.verdict
+    return None

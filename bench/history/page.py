@@ -15,6 +15,7 @@ from bench.history.render import (
     moments_grid,
     notes_of,
     shown,
+    since,
     skipped_grid,
     summary,
     undecided,
@@ -40,6 +41,7 @@ def history_page(history: History) -> str:
     marked = {line.experiment for line, _ in history.marked()}
     return template("history.html").render(
         summary=summary(history),
+        compared=any(value.step is not None for line in history.lines for value in line.values),
         first=history.moments[0].source.date,
         last=history.moments[-1].source.date,
         marks=marks_grid(history),
@@ -114,9 +116,8 @@ def _point(value: Value, moment: Moment) -> Point:
     if value.step is not None:
         step = value.step
         words.append(f"change {step.change:+.3g} since #{step.against}, margin {shown(step.margin)}: {step.verdict}")
-    if value.drift is not None and value.since_start is not None:
-        start = value.since_start
-        words.append(f"{WORDS[value.drift]} since the start of the line: {start.change:+.3g} since #{start.against}")
+    if value.drift is not None and value.cause is not None:
+        words.append(f"{WORDS[value.drift]} {since(value)}: {value.cause.change:+.3g}")
     if value.broken:
         words.append(f"not compared with earlier numbers: {value.broken}")
     labels = {Verdict.REGRESSION: "worse", Verdict.IMPROVED: "better", None: ""}

@@ -21,6 +21,7 @@ __all__ = [
     "moments_grid",
     "notes_of",
     "shown",
+    "since",
     "skipped_grid",
     "summary",
     "to_csv",
@@ -34,14 +35,22 @@ WORDS = {Verdict.REGRESSION: "regression", Verdict.IMPROVED: "improvement"}
 
 
 def summary(history: History) -> str:
-    """Return one line with the number of moments, tables, numbers, regressions and improvements."""
+    """Return one line with the number of moments, tables, numbers, comparisons, regressions and improvements.
+
+    If numbers could not be compared with the earlier numbers of their lines, the line says how many they are.
+    """
     marks = [value.mark for _, value in history.marked()]
     tables = len({line.experiment for line in history.lines})
+    values = [value for line in history.lines for value in line.values]
+    broken = sum(bool(value.broken) for value in values)
     counts = [
         f"{len(history.lines)} numbers of {_many(tables, 'table')} at {_many(len(history.moments), 'moment')}",
         _many(marks.count(Verdict.REGRESSION), "regression"),
         _many(marks.count(Verdict.IMPROVED), "improvement"),
     ]
+    counts.insert(1, _many(sum(value.step is not None for value in values), "comparison"))
+    if broken:
+        counts.insert(2, f"{_many(broken, 'number')} not compared with earlier numbers")
     if history.skipped:
         counts.append(f"{len(history.skipped)} skipped")
     return ", ".join(counts)
@@ -102,13 +111,12 @@ def marks_grid(history: History) -> Grid:
     lines = []
     for line, value in history.marked():
         assert value.mark is not None
-        step = value.since_start if value.drift is not None else value.step
+        step = value.cause
         assert step is not None
-        since = f"since #{step.against}" if value.drift is None else f"since the start at #{step.against}"
         lines.append(
             [
                 WORDS[value.mark],
-                f"{_at(history.moments[value.moment - 1])}, {since}",
+                f"{_at(history.moments[value.moment - 1])}, {since(value)}",
                 f"{line.row}, {line.metric}, {line.experiment}",
                 shown(step.old),
                 shown(value.value),
@@ -118,6 +126,16 @@ def marks_grid(history: History) -> Grid:
         )
     heads = ["verdict", "at", "number", "old", "new", "change, 95 % interval", "margin"]
     return Grid(heads, lines, left=3)
+
+
+def since(value: Value) -> str:
+    """Return words for the value with which a marked value was compared, such as `since #3`; empty without a mark."""
+    step = value.cause
+    if step is None:
+        return ""
+    if value.drift is None:
+        return f"since #{step.against}"
+    return f"since the {'last mark' if step is value.since_mark else 'start'} at #{step.against}"
 
 
 def _at(moment: Moment) -> str:
@@ -205,11 +223,12 @@ def marks_of(history: History, experiment: str) -> list[tuple[str, str]]:
 def notes_of(history: History) -> list[str]:
     """Return the notes below the grids, which explain the comparisons."""
     found = [
-        "Each value is compared with the previous value and with the first value of its line. The comparison is that "
-        "of the gate: it uses the gate's margins, and p-values that are adjusted over all numbers of a moment.",
-        "A value is marked if the last step alone is a regression or an improvement. It is also marked if it is the "
-        "first value that is worse or better than the start of the line by more than the margin, although no single "
-        "step is.",
+        "Each value is compared with the previous value, with the first value and with the last marked value of its "
+        "line. The comparison is that of the gate: it uses the gate's margins, and p-values that are adjusted over all "
+        "numbers of a moment.",
+        "A value is marked if the last step alone is a regression or an improvement. It is also marked if it is worse "
+        "or better than the last marked value by more than the margin, although no single step is. The same holds for "
+        "the first value that is worse or better than the start of the line by more than the margin.",
     ]
     if any(value.approximate for line in history.lines for value in line.values):
         found.append(
@@ -256,6 +275,7 @@ def to_csv(history: History) -> str:
             "segment": value.segment or None,
             **_step("step", value.step),
             **_step("since_start", value.since_start),
+            **_step("since_mark", value.since_mark),
             "mark": None if value.mark is None else WORDS[value.mark],
             "broken": value.broken or None,
             "reason": value.reason or None,
@@ -328,6 +348,7 @@ def _value(value: Value) -> dict[str, Any]:
         "broken": value.broken,
         "step": _step_as_json(value.step),
         "since_start": _step_as_json(value.since_start),
+        "since_mark": _step_as_json(value.since_mark),
         "mark": None if value.mark is None else WORDS[value.mark],
     }
 

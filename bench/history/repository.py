@@ -50,7 +50,7 @@ def commit_in(folders: Sequence[Path], commit: str) -> Commit:
     for folder in folders:
         found = _git(folder, "show", "--no-patch", f"--format={FORMAT}", f"{commit}^{{commit}}", "--")
         if found is not None:
-            return _commit(found.decode(errors="replace").strip())
+            return _commit(found.decode(errors="replace").strip("\n"))
     return Commit(commit)
 
 
@@ -69,7 +69,7 @@ def file_versions(path: Path) -> Iterator[Version]:
     listed = _git(folder, "log", f"--format={FORMAT}", "--", path.name) if folder.is_dir() else None
     if listed is None:
         raise BadInputError(f"--git {path}: expected a file in a git repository, found no repository there")
-    commits = [_commit(line) for line in listed.decode(errors="replace").splitlines()]
+    commits = [_commit(line) for line in listed.decode(errors="replace").split("\n") if line]
     if not commits:
         raise BadInputError(f"--git {path}: expected a file that is in a commit, found no commit with this file")
     for commit in commits:
@@ -85,13 +85,24 @@ def is_shallow(path: Path) -> bool:
 
 def _commit(line: str) -> Commit:
     name, date, subject = line.split("\t", 2)
-    return Commit(name, datetime.fromisoformat(date), subject)
+    try:
+        return Commit(name, datetime.fromisoformat(date), subject)
+    except ValueError:  # git accepts dates that Python does not have
+        return Commit(name, None, subject)
 
 
 def _git(folder: Path, *words: str) -> bytes | None:
-    """Return the output of a git command in a folder; None if the command fails or git is not installed."""
+    """Return the output of a git command in a folder; None if the command fails or git is not installed.
+
+    A path in `words` has no wildcards.
+    """
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=True, timeout=SECONDS)
+        done = subprocess.run(
+            ["git", "-C", str(folder), "--literal-pathspecs", "-c", "log.showSignature=false", *words],
+            capture_output=True,
+            check=True,
+            timeout=SECONDS,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout

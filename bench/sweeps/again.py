@@ -62,7 +62,11 @@ def sweep_command(folder: Path, jobs: Sequence[JobFile]) -> str:
             and all(isinstance(one, str) for one in words)
         ):
             return command(["-m", *words])
-        return _composed([job.get("overrides", []) for job in jobs], len(jobs[0]["chosen"]))
+        keys = [list(job["chosen"]) for job in jobs]
+        overrides = [job.get("overrides", []) for job in jobs]
+        if any(of != keys[0] for of in keys):
+            return "\n".join(command(job) for job in overrides) if all(overrides) else ""
+        return _composed(overrides, len(keys[0]))
     except BadInputError:  # a file was changed, so that its words are no overrides
         return ""
 

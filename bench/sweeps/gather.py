@@ -129,7 +129,8 @@ def gather(folder: Path) -> list[str]:
     write_atomically(folder / "sweep.html", page)
     for grid in grids:
         print_grid(grid, f"{title}: {grid.title}", terminal())
-    print(one_line(f"{folder / 'sweep.csv'}"))
+    print(one_line(f"table: {folder / 'sweep.csv'}"))
+    print(one_line(f"page: {folder / 'sweep.html'}"))
     return problems + _without_end(folder, {path.parent.name for path in jobs})
 
 

@@ -5,6 +5,7 @@ The file `sweep.csv` has the same lines with all columns and with values as they
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -203,14 +204,14 @@ class SweepTable:
     @cached_property
     def _across(self) -> dict[str, Cost]:
         """Title and scale of each measure of the x axes: the swept numbers, and the costs that differ."""
-        numbers = {key: Cost(key, 1.0) for key in self.swept if len({*map(_number, self._values(key))} - {None}) > 1}
+        numbers = {key: Cost(key, 1.0) for key in self.swept if len({*map(_finite, self._values(key))} - {None}) > 1}
         return numbers | {name: cost for name, cost in self.costs.items() if len({*self._values(name)}) > 1}
 
     def _values(self, name: str) -> list[Any]:
         return [line[name] for line in self.lines if line.get(name) is not None]
 
     def _numbers_of(self, line: Line) -> dict[str, float]:
-        found = {key: _number(line.get(key)) for key in self.swept if key in self._across}
+        found = {key: _finite(line.get(key)) for key in self.swept if key in self._across}
         return {key: number for key, number in found.items() if number is not None}
 
     @property
@@ -220,7 +221,10 @@ class SweepTable:
     def notes(self) -> Iterator[str]:
         """Yield the notes below the table, one text for each."""
         if self._has_errors:
-            yield "± is one standard error; items of one source count as dependent."
+            yield (
+                "± is one standard error; items of one source count as dependent. Only the table of each job marks the "
+                "numbers that come from so few sources that their intervals are too short (§)."
+            )
         if self.shared:
             labels = ", ".join(self.shared.values())
             timed = " A decoding time there is the median over the jobs." if TIME in self.frame else ""
@@ -244,6 +248,12 @@ def _number(cell: Any) -> float | None:
         return None if cell is None or isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError):
         return None
+
+
+def _finite(cell: Any) -> float | None:
+    """Return a swept value as a number; None if it is no number, or has no place on an axis, such as `inf`."""
+    number = _number(cell)
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _shown(cell: Any) -> str:

@@ -68,7 +68,11 @@ def _data() -> dict[str, Any]:
 
 @cache
 def measure_pages() -> Mapping[str, MeasurePage]:
-    """Return all measures by their names, in the order in which a reader should meet them."""
+    """Return all measures by their names, in the order in which a reader should meet them.
+
+    Raises:
+        ValueError: a metric lacks one of its texts.
+    """
     return {
         name: MeasurePage(
             name,
@@ -77,7 +81,7 @@ def measure_pages() -> Mapping[str, MeasurePage]:
             tuple(found["code"]),
             tuple(found["pages"]),
             {
-                metric: Definition(metric, name, **{field: _text({**found, **own}[field]) for field in FIELDS})
+                metric: Definition(metric, name, **_texts(metric, {**found, **(own or {})}))
                 for metric, own in found["metrics"].items()
             },
         )
@@ -137,6 +141,15 @@ def verdict_meanings() -> Mapping[str, str]:
 def scopes() -> Mapping[str, str]:
     """Return the meaning of each scope of a verdict, by the scope."""
     return dict(_data()["scopes"])
+
+
+def _texts(metric: str, found: Mapping[str, Any]) -> dict[str, str]:
+    missing = [field for field in FIELDS if not found.get(field)]
+    if missing:
+        raise ValueError(
+            f"definitions.yaml: {metric}: expected the texts {', '.join(FIELDS)}, found none for {', '.join(missing)}"
+        )
+    return {field: _text(found[field]) for field in FIELDS}
 
 
 def _text(found: str | Sequence[str]) -> str:

@@ -28,6 +28,8 @@ class _Page(HTMLParser):
     anchors: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
+    in_style: bool = False
+    """Whether the parser is inside a `style` element."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -41,12 +43,20 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
-        self.anchors |= {values[name] for name in ("id", "name") if name in values}
+        self.anchors |= {values[name] for name in ("id", "name") if name in values and (name == "id" or tag == "a")}
+        self.in_style = tag == "style"
         if tag == "a" and "href" in values:
             self.links.append(values["href"])
         if values.get(LOADING.get(tag, ""), ""):
             self.loaded.append(values[LOADING[tag]])
         self.loaded += IN_STYLE.findall(values.get("style", ""))
+
+    def handle_data(self, data: str) -> None:
+        if self.in_style:
+            self.loaded += IN_STYLE.findall(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_style = False
 
 
 def problems(site: Path) -> Iterator[str]:
@@ -85,13 +95,15 @@ def _wrong(link: str, path: Path, site: Path, pages: dict[Path, _Page]) -> str |
         return f"{link} leads out of the site"
     if not target.is_file():
         return f"{link} has no target"
-    # The theme uses the anchor __search and the empty anchor itself.
     if parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
         return f"{link} has no anchor"
     return None
 
 
 def main(words: Sequence[str]) -> int:
+    if not words:
+        print("usage: python docs/site/check.py SITE [SITE ...]", file=sys.stderr)
+        return 2
     found = [line for folder in words for line in problems(Path(folder))]
     print("\n".join(found) or "Every link of the site has a target, and no page loads anything from elsewhere.")
     return 1 if found else 0

@@ -75,7 +75,7 @@ def test_a_planted_regression_is_marked_and_equal_numbers_are_not(
         None, 0.0, 0.0, 0.0, 0.0,
     ]  # fmt: skip
     said = " ".join(capsys.readouterr().out.split())
-    assert "4 numbers of 1 table at 5 moments, 1 regression, 0 improvements" in said
+    assert "4 numbers of 1 table at 5 moments, 16 comparisons, 1 regression, 0 improvements" in said
     assert (
         "| regression | #4 2026-01-04, since #3 | mine, lpips, table2_inpaint_imagenet |"
         in (tmp_path / "history.md").read_text()
@@ -137,10 +137,41 @@ def test_small_steps_are_marked_once_they_are_a_regression_together(tmp_path: Pa
     for day in range(1, 6):
         run_at(tmp_path, day, {("mine", "lpips"): 1 + 0.015 * (day - 1)})
     found = history(tmp_path)
-    assert marks(found) == [("regression", "mine", "lpips", 3)]
-    third = line_of(found, "mine", "lpips")[2]
+    assert marks(found) == [("regression", "mine", "lpips", 3), ("regression", "mine", "lpips", 5)]
+    third, fourth, fifth = line_of(found, "mine", "lpips")[2:]
     assert (third["step"]["verdict"], third["since_start"]["verdict"]) == ("pass", "regression")
-    assert third["since_start"]["against"] == 1
+    assert (third["since_start"]["against"], third["since_mark"]) == (1, None)
+    assert (fourth["since_mark"]["against"], fourth["since_mark"]["verdict"]) == (3, "pass")
+    assert (fifth["since_mark"]["against"], fifth["since_mark"]["verdict"]) == (3, "regression")
+    text = (tmp_path / "history.md").read_text()
+    assert "| regression | #3 2026-01-03, since the start at #1 |" in text
+    assert "| regression | #5 2026-01-05, since the last mark at #3 |" in text
+
+
+def test_a_slow_loss_of_an_improvement_is_marked(tmp_path: Path) -> None:
+    for day, factor in enumerate((1.0, 0.9, 0.9135, 0.927, 0.9405), start=1):
+        run_at(tmp_path, day, {("mine", "lpips"): factor})
+    found = history(tmp_path)
+    assert marks(found) == [("improvement", "mine", "lpips", 2), ("regression", "mine", "lpips", 4)]
+    fourth = line_of(found, "mine", "lpips")[3]
+    assert [fourth[name]["verdict"] for name in ("step", "since_start", "since_mark")] == [
+        "pass", "improved", "regression",
+    ]  # fmt: skip
+    assert "regression since the last mark at #2" in (tmp_path / "history.html").read_text()
+
+
+def test_a_row_that_missed_a_change_of_its_protocol_is_not_compared_across_it(tmp_path: Path) -> None:
+    run_at(tmp_path, 1)
+    measured = values()
+    del measured["mine"]
+    write_run(tmp_path / "run2", measured, splits=5, changes={"started": "2026-01-02T12:00:00+00:00"})
+    run_at(tmp_path, 3, {("mine", "lpips"): 2.0}, splits=5)
+    found = history(tmp_path)
+    assert marks(found) == []
+    _, last = line_of(found, "mine", "lpips")
+    assert last["step"] is None
+    assert "measure.splits: expected 10, found 5" in last["broken"]
+    assert line_of(found, "stablediffusion", "lpips")[2]["step"]["against"] == 2
 
 
 def test_a_missing_run_of_a_row_does_not_break_its_line(tmp_path: Path) -> None:
@@ -243,6 +274,23 @@ def test_the_versions_of_a_baseline_are_read_from_git(repository: Path) -> None:
     assert value["ci95"][0] < value["value"] < value["ci95"][1]
 
 
+def test_the_versions_keep_the_order_of_the_commits_whatever_the_clock_said(repository: Path) -> None:
+    content = json.loads((repository / "reports" / "baseline.json").read_text())
+    for number, date in enumerate(("2026-03-01", "2026-03-01", "2026-02-20", "2026-03-01")):
+        path = repository / "reports" / "[*] of.json"
+        path.write_text(json.dumps(content, indent=number))
+        git(repository, "add", "-A")
+        git(repository, "commit", "-qm", f"Version\u2028{number}", date=f"{date}T00:00:00+00:00")
+    assert main(["--git", "reports/[*] of.json", "--out", "out"]) == DONE
+    moments = json.loads((repository / "out" / "history.json").read_text())["moments"]
+    assert [(one["subject"], one["date"][:10], one["dated_by"]) for one in moments] == [
+        ("Version\u20280", "2026-03-01", "commit date"),
+        ("Version\u20281", "2026-03-01", "commit date"),
+        ("Version\u20282", "2026-03-01", "date of an earlier commit"),
+        ("Version\u20283", "2026-03-01", "commit date"),
+    ]
+
+
 def test_a_damaged_version_is_named_and_a_shallow_clone_is_mentioned(repository: Path) -> None:
     (repository / "reports" / "baseline.json").write_text("{")
     git(repository, "commit", "-qam", "Damage it")
@@ -295,6 +343,18 @@ def test_baselines_of_an_older_version_are_read_and_connected_with_each_other(tm
         assert line["values"][2]["broken"].startswith("sampling: baseline: expected schema version 1, which does not")
 
 
+def test_the_rounding_of_a_baseline_is_no_change(tmp_path: Path) -> None:
+    run = run_at(tmp_path, 1)
+    assert compare.main([str(run), str(tmp_path / "2026-01-02.json"), "--update"]) == DONE
+    run_at(tmp_path, 3)
+    run_at(tmp_path, 4)
+    found = history(tmp_path, "--margin", "lpips=0")
+    assert marks(found) == []
+    for line in found["lines"]:
+        assert [value["step"]["change"] for value in line["values"][1:]] == [0, 0, 0]
+        assert [value["step"]["ci95"] for value in line["values"][1:]] == [None, None, [0, 0]]
+
+
 def test_a_collection_is_one_moment(tmp_path: Path) -> None:
     collection = tmp_path / "all"
     for name in ("table2_inpaint_imagenet", "table3_blending_imagenet"):
@@ -344,6 +404,8 @@ def test_damaged_files_are_named_and_skipped(tmp_path: Path, capsys: pytest.Capt
         (["empty"], "empty: expected at least one finished run or baseline, found none"),
         (["damaged"], "found none; 1 skipped, the first is x.json: expected JSON"),
         (["runs", "--out", "file/out"], "file/out: expected a folder that can be written, found the error"),
+        (["runs", "--out", "taken"], "taken/history.html: expected a file to write, found a folder"),
+        (["n" * 300], "expected a folder with earlier runs or baselines, found the error File name too long"),
         (["runs", "--margin", "lpips"], "--margin lpips: expected a number of 0 or more"),
         (["--git", "nowhere/baseline.json"], "--git nowhere/baseline.json: expected a file in a git repository"),
         (["--git", "runs/baseline.json"], "--git runs/baseline.json: expected a file in a git repository"),
@@ -361,6 +423,7 @@ def test_bad_input_ends_with_status_2_and_one_message(
     run_at(tmp_path / "runs", 1)
     (tmp_path / "file").write_text("{}")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "taken" / "history.html").mkdir(parents=True)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "x.json").write_text("{")
     before = sorted(tmp_path.rglob("*"))

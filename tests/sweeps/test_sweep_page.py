@@ -214,6 +214,19 @@ def test_jobs_of_no_single_sweep_have_one_command_each(tmp_path: Path) -> None:
     assert sweep_title(records) == "Sweep of x over seed"  # type: ignore[arg-type]
 
 
+def test_jobs_with_different_swept_keys_have_one_command_each(tmp_path: Path) -> None:
+    for name, chosen in {"0": {"seed": "0", "limit": "8"}, "1": {"seed": "1"}}.items():
+        write_table(write_job(tmp_path, name, chosen, fixed=()), {"reference": 1e-4, "mine": 1e-5})
+    text = page(tmp_path)
+    assert "python -m bench seed=0 limit=8\npython -m bench seed=1" in text
+
+
+def test_swept_numbers_without_a_place_on_an_axis_are_not_drawn(tmp_path: Path) -> None:
+    text = page(swept(tmp_path, "clip", ("inf", "nan", "-inf"), costs=False))
+    assert 'class="plot"' not in text
+    assert "clip: inf, nan, -inf" in text
+
+
 def test_the_command_of_a_sweep_has_its_launcher_and_not_its_folder(tmp_path: Path) -> None:
     out = tmp_path / "o"
     words = ["seed=0,1", "hydra/launcher=basic", "experiment=train_mini", f"out={out}"]

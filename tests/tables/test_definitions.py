@@ -24,7 +24,7 @@ from bench.metrics.ranges import out_of_range
 from bench.metrics.similarity import SimilarityMeasure
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE
 from bench.models.architecture import Cost
-from bench.tables import verdicts
+from bench.tables import definitions, verdicts
 from bench.tables.build import METRICS, Metric, style_of
 from bench.tables.definitions import (
     Definition,
@@ -101,6 +101,14 @@ def known() -> set[str]:
 
 def test_every_metric_has_a_definition_and_every_definition_a_metric() -> None:
     assert DEFINED.keys() == known()
+
+
+@pytest.mark.parametrize("own", [None, {"definition": "One.", "range": "0", "misses": "", "sure": "Five."}])
+def test_a_metric_without_one_of_its_texts_is_named(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = {"title": "New", "about": "About.", "code": [], "pages": [], "metrics": {"new_metric": own}}
+    monkeypatch.setattr(definitions, "_data", lambda: {"measures": {"new": measure}})
+    with pytest.raises(ValueError, match=r"definitions.yaml: new_metric: expected the texts .* for .*sees, misses"):
+        definitions.measure_pages.__wrapped__()
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("reports/*/results.json")), ids=lambda file: file.parent.name)
