@@ -91,6 +91,7 @@ def test_the_python_of_the_pages_runs(code: str, picture_folders: Path, monkeypa
     exec(code, {})
 
 
+@pytest.mark.slow
 def test_the_scoring_commands_of_the_pages_run(picture_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(picture_folders)
     lines = [line for _, kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if "bench.score" in line]

@@ -87,7 +87,7 @@ def test_the_modules_that_score_need_no_extra(tmp_path: Path) -> None:
     [
         ([], "table2_inpaint_imagenet"),
         pytest.param([TABLE, "--cfg", "job"], "name: table2_inpaint_imagenet", marks=pytest.mark.slow),
-        (["experiment=table7_architecture_base", "out=seventh"], "report: "),
+        pytest.param(["experiment=table7_architecture_base", "out=seventh"], "report: ", marks=pytest.mark.slow),
     ],
     ids=["overview", "configuration", "layers"],
 )

@@ -122,6 +122,7 @@ def test_a_decoder_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]
     assert (found.loc["linear", "pre_error_float"] < 1e-12).all()
 
 
+@pytest.mark.slow
 def test_a_decoder_is_identified_by_its_weights_and_its_code(folder: Path) -> None:
     def error(colour: float) -> float:
         save_file({"colours": full((3, 4), colour)}, "colours.safetensors")

@@ -157,6 +157,7 @@ def test_the_network_can_be_trained() -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_importing_the_network_imports_no_large_package() -> None:
     line = "import sys, baselines.lama_network; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60)

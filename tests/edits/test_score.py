@@ -220,6 +220,7 @@ def test_the_other_commands_read_the_files(folders: Path, tmp_path: Path, capsys
     assert "python -m bench.score --truth" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_another_scoring_is_not_replaced_silently(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

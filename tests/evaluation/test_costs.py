@@ -152,7 +152,10 @@ class Beforehand(Method):
         (Decoded(Uncounted(), conditioned=False), {"tera_flop": "PyTorch cannot count the operations: RuntimeError: "}),
         (
             Decoded(as_module(lambda z: z[:, :3]), conditioned=False),
-            {"parameters": "the row is a function, and no module", "tera_flop": "PyTorch counted no convolution"},
+            {
+                "parameters": "the row is a function, and no module",
+                "tera_flop": "PyTorch's counter found no convolution",
+            },
         ),
         (Beforehand(), {"tera_flop": "the images were made before the first batch"}),
     ],

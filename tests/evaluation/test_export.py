@@ -163,6 +163,7 @@ def test_editing_has_an_exemplar_for_each_item(folder: Path) -> None:
         assert item["exemplar"] == sha256_of(pixels(exported / line["exemplars"]))
 
 
+@pytest.mark.slow
 def test_names_with_folders_and_odd_characters_are_those_that_predictions_need(folder: Path, tmp_path: Path) -> None:
     root, generator = tmp_path / "pictures", np.random.default_rng(0)
     for name in ("deep/er/a.png", "a.png", "a.jpg", "a.png_mask.png", "new\nline.png", "ü" * 125 + ".png"):

@@ -65,7 +65,7 @@ def test_each_decoder_decodes_a_batch_once_for_all_rows(places: list[str], monke
         (TABLE1, ["controls=[]"], 0),
         (TABLE1, ["controls=[budget]"], 2),
         (["experiment=table2_inpaint_imagenet"], ["controls=[]"], 0),
-        (["experiment=table6_text2image_coco"], ["controls=[]"], 0),
+        pytest.param(["experiment=table6_text2image_coco"], ["controls=[]"], 0, marks=pytest.mark.slow),
         (["experiment=table6_text2image_coco"], [], 1),
     ],
 )

@@ -62,6 +62,7 @@ def test_costs_are_given_for_every_decoder_of_the_paper(tmp_path: Path) -> None:
     assert [entry["peak_activation_bytes"] >> 20 for entry in decoders] == [768, 1409, 2113, 2817, 1409, 2113]
 
 
+@pytest.mark.slow
 def test_a_changed_decoder_is_custom_and_its_lines_disagree(tmp_path: Path) -> None:
     bench.run([TABLES[7], f"out={tmp_path}", "decoder.width=1.25", "decoder.blending=add"])
     written = read_json(tmp_path, "results.json")

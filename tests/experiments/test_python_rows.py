@@ -103,6 +103,7 @@ def test_scores_of_a_function_are_never_reused(folder: Path) -> None:
         assert len(numbers) > before
 
 
+@pytest.mark.slow
 def test_the_files_say_that_no_command_line_repeats_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = bench.run(words(folder, "report", "stage=report"), rows={"mine": Counted()}, quiet=True)
     assert capsys.readouterr() == ("", "")

@@ -417,6 +417,7 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytes
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_report_times_no_row_and_decodes_nothing_for_a_claim_if_the_store_knows_both(
     store: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

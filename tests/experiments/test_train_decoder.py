@@ -135,6 +135,7 @@ def test_a_trained_decoder_makes_a_row_with_its_lineage(trained: Path, store: Pa
         ["decoder.width=0.5", "start=null"],
     ],
 )
+@pytest.mark.slow
 def test_every_other_decoder_can_be_trained(store: Path, tmp_path: Path, extra: list[str]) -> None:
     found = bench.run(words(store, tmp_path / "out", "training.steps=1", *extra))
     assert found.status == 0
@@ -317,6 +318,7 @@ def paper(tmp_path: Path) -> list[str]:
 
 @pytest.mark.blackbox
 @pytest.mark.parametrize("asset", COMMANDS)
+@pytest.mark.slow
 def test_the_commands_in_the_list_of_assets_work(asset: str, paper: list[str]) -> None:
     (command,) = COMMANDS[asset]
     assert bench.run([*command.split(), *paper]).status == 0

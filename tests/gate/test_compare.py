@@ -278,6 +278,7 @@ def test_a_missing_run_is_bad_input(old: Path, tmp_path: Path, capsys: pytest.Ca
         main([str(old)])
 
 
+@pytest.mark.slow
 def test_the_command_does_not_import_torch(tmp_path: Path) -> None:
     loaded = loaded_with("bench.compare", tmp_path)
     assert "bench.compare" in loaded

@@ -251,6 +251,7 @@ def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
         compare_decoders(tmp_path / "none", VAE)
 
 
+@pytest.mark.slow
 def test_two_decoders_of_this_project_use_the_given_encoder(capsys: pytest.CaptureFixture[str]) -> None:
     base, concat = MINI / "base", MINI / "base_concat"
     assert ends(capsys, base, base, *QUICK)[0] == BAD_INPUT  # an own decoder needs an encoder

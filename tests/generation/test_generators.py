@@ -238,6 +238,7 @@ def test_weights_in_half_precision_sample_what_autocast_alone_samples(folders: d
 
 @pytest.mark.blackbox
 @pytest.mark.parametrize("kind", ["inpainting", "text"])
+@pytest.mark.slow
 def test_a_compiled_sampler_samples_the_same_latents(folders: dict[str, Path], kind: str) -> None:
     """The back end runs PyTorch's own operations, so that equality is exact."""
     items, graphs = tiny.items(2), []

@@ -209,6 +209,7 @@ def printed(folder: Path, *words: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_class_of_the_main_script_is_identified_by_the_script_and_its_imports(tmp_path: Path) -> None:
     scripts = [(1, 1), (2, 1), (1, 2), (1, 1)]
     for place, (number, helper) in enumerate(scripts):

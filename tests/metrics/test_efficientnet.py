@@ -137,6 +137,7 @@ def test_the_distance_is_the_mean_over_stages_of_differences_of_unit_vectors(mea
 
 
 @pytest.mark.reference
+@pytest.mark.slow
 def test_fd_is_the_formula_of_means_and_covariances(scores: Scores) -> None:
     summary = scores._summary
     for editor in ("edited", "filled"):
@@ -151,6 +152,7 @@ def test_fd_is_the_formula_of_means_and_covariances(scores: Scores) -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_metrics_tell_editors_apart_like_any_other_metric(scores: Scores) -> None:
     """The editor that fills only the hole is nearer to the truth than the one that changes every pixel."""
     found = scores.differences.set_index("metric")
@@ -163,6 +165,7 @@ def test_the_metrics_tell_editors_apart_like_any_other_metric(scores: Scores) ->
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_bins_and_minimums_work_as_for_fid(scores: Scores) -> None:
     areas = scores._summary.scored.mask_area * 100
     low, high = int(areas.min()), int(areas.max()) + 1

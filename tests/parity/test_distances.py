@@ -24,7 +24,7 @@ pytestmark = pytest.mark.reference
 SIZES = [(256, 256), (100, 75)]
 
 
-@pytest.mark.parametrize("net", ["vgg", "alex"])
+@pytest.mark.parametrize("net", [pytest.param("vgg", marks=pytest.mark.slow), "alex"])
 def test_lpips_equals_that_of_the_package(net: str, tmp_path: Path, within: Within) -> None:
     """The images differ everywhere or in one patch."""
     weights = backbone_weights(net)

@@ -82,6 +82,7 @@ class Exported(nn.Module):
         return self.layers(x)
 
 
+@pytest.mark.slow
 def test_the_clean_features_equal_clean_fids(
     measure: InceptionMeasure, pytorch_fid: nn.Module, images: torch.Tensor, tmp_path: Path, within: Within
 ) -> None:

@@ -176,6 +176,7 @@ def test_pictures_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "test_256" / "Places365_test_00000001.jpg").read_text() == "real"
 
 
+@pytest.mark.slow
 def test_the_tables_of_layers_are_not_judged_in_a_rehearsal(tmp_path: Path) -> None:
     place = Place(tmp_path / "files")
     write_profile(place, {}, SIZES["small"])

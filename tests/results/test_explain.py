@@ -218,5 +218,6 @@ def test_broken_files_are_named(copy: Path, name: str, text: str, capsys: pytest
     assert name in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_torch_is_not_imported(tmp_path: Path) -> None:
     assert not HEAVY & loaded_with("bench.explain", tmp_path)

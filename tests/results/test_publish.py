@@ -438,5 +438,6 @@ def test_the_measures_of_the_hub_metrics_exist(metric: str) -> None:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_torch_is_not_imported(tmp_path: Path) -> None:
     assert not HEAVY & loaded_with("bench.results.publish", tmp_path)

@@ -82,7 +82,10 @@ def test_libraries_log_nothing_at_level_info(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err.splitlines() == ["left out a \\x3a:error\\x3a:b", "a real warning"]
 
 
-@pytest.mark.parametrize("module", ["explain", "store", "compare", "gather", "manifest"])
+@pytest.mark.parametrize(
+    "module",
+    ["manifest", *(pytest.param(name, marks=pytest.mark.slow) for name in ("explain", "store", "compare", "gather"))],
+)
 def test_small_commands_tolerate_a_closed_pipe(module: str) -> None:
     words = f"'{sys.executable}' -m bench.{module} --help"
     done = subprocess.run(["bash", "-c", f"{words} <&- | true"], capture_output=True, text=True)

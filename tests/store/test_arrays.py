@@ -166,6 +166,7 @@ def test_processes_of_two_hosts_share_the_blocks_and_each_is_made_once(tmp_path:
 
 
 @pytest.mark.blackbox
+@pytest.mark.slow
 def test_the_lease_of_a_silent_holder_is_taken_over(tmp_path: Path) -> None:
     cases = [(host, number) for host in ("here", "elsewhere") for number in (signal.SIGKILL, signal.SIGSTOP)]
     paths = [tmp_path / f"{place}.lease" for place in range(len(cases))]
