@@ -2,7 +2,6 @@
 
 import os
 import runpy
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from bench.tables.definitions import measure_pages
-from tests.helpers.browser import FLAGS
+from tests.helpers.browser import chromium
 from tests.test_docs import PAGES
 from tests.test_network import REFUSING
 
@@ -159,12 +158,8 @@ def test_the_built_site_has_every_page(built: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "no Chromium: install it (Debian: apt-get install chromium), or say where it is in CHROMIUM"
-    with sync_playwright() as player:
-        started = player.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.mark.slow

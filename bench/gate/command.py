@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.errors import BadInputError
 from bench.gate.baseline import read_baseline, write_baseline
 from bench.gate.comparing import Outcome, compare
-from bench.gate.margins import ANY, COSTS, DEFAULTS, QUALITY, Margin, margins_of
+from bench.gate.margins import ANY, COSTS, DEFAULTS, QUALITY, Margin, add_margins, margins_of
 from bench.gate.read_run import Side, read_side
 from bench.gate.report import as_json, github_commands, junit, print_outcome, to_markdown
 from bench.runtime.files import write_atomically, write_json
@@ -77,13 +77,9 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "old", type=Path, metavar="OLD", help="a run's folder, a folder of runs, or a baseline's JSON file"
     )
-    parser.add_argument(
-        "--margin",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="largest worsening that is tolerated, such as fid=0.5 or lpips=1%%; "
+    add_margins(
+        parser,
+        "largest worsening that is tolerated, such as fid=0.5 or lpips=1%%; "
         f"{ANY} excludes a metric or a cost ({', '.join(COSTS)})",
     )
     parser.add_argument(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.config.schema import COMPILE, PRECISIONS
 from bench.errors import BadInputError
-from bench.gate.margins import ANY, DECODERS, margins_of
+from bench.gate.margins import ANY, DECODERS, add_margins, margins_of
 from bench.runtime.text import printable
 from bench.tables.grid import terminal
 
@@ -57,13 +57,9 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(
             f"--{side}-compile", metavar="MODE", help=f"let torch.compile compile {name}: {', '.join(COMPILE)}"
         )
-    parser.add_argument(
-        "--margin",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help=f"largest difference that is tolerated, such as share_changed=0.1 or psnr=1%%; {ANY} excludes a number",
+    add_margins(
+        parser,
+        f"largest difference that is tolerated, such as share_changed=0.1 or psnr=1%%; {ANY} excludes a number",
     )
     parser.add_argument(
         "--measures",

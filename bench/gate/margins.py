@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ __all__ = [
     "DIFFERENCES",
     "NO_DIFFERENCE",
     "Margin",
+    "add_margins",
     "margin_of",
     "margins_of",
 ]
@@ -94,6 +96,16 @@ DECODERS: Mapping[str, Margin] = {**DIFFERENCES, "psnr": QUALITY, "ssim": QUALIT
 
 The last three compare each side's pictures with the true pictures. They have the margin of these metrics in tables.
 """
+
+
+def add_margins(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Add the argument `--margin` to a command. It collects texts such as `fid=0.5`, which `margins_of` reads.
+
+    Args:
+        parser: parser of the command's arguments.
+        meaning: text about the margins for the help of the command.
+    """
+    parser.add_argument("--margin", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help=meaning)
 
 
 def margin_of(name: str, given: Mapping[str, Margin]) -> Margin:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.text import Text
 
 from bench.errors import BadInputError
-from bench.gate.margins import margins_of
+from bench.gate.margins import add_margins, margins_of
 from bench.history.find import find, find_versions
 from bench.history.lines import History, history_of
 from bench.history.page import history_page
@@ -41,13 +41,9 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the written files; without it, DIR or the current folder"
     )
-    parser.add_argument(
-        "--margin",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="largest worsening that is tolerated, as in python -m bench.compare",
+    add_margins(
+        parser,
+        "largest worsening that is tolerated, as in python -m bench.compare",
     )
     return parser.parse_args(arguments)
 

@@ -40,16 +40,22 @@ def browser() -> Iterator["Browser"]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def report(out: Path) -> Path:
+    """Return the page that `view` opens. A module replaces this fixture to open another page."""
+    return out / "report.html"
+
+
 @pytest.fixture
-def view(browser: "Browser", out: Path, request: pytest.FixtureRequest) -> Iterator["View"]:
-    """Return the opened report, and check at the end that no error and no request occurred.
+def view(browser: "Browser", report: Path, request: pytest.FixtureRequest) -> Iterator["View"]:
+    """Return the opened page, and check at the end that no error and no request occurred.
 
     A test can choose the size of the window, the colour scheme and whether there is a touch screen.
     """
     from tests.helpers.browser import DESKTOP, View
 
     size, scheme, touch = getattr(request, "param", (DESKTOP, "light", False))
-    opened = View(browser, out / "report.html", size, scheme, touch=touch)
+    opened = View(browser, report, size, scheme, touch=touch)
     yield opened
     opened.context.close()
     assert opened.wrong == []

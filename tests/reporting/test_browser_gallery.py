@@ -5,7 +5,7 @@ The page shows `COUNT` items whose pictures have one known colour each.
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,16 +35,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sheet") / "report.html"
     path.write_text(report_page(replace(page(), gallery=FULL)), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def view(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[View]:
-    """Return the opened page, and check at the end that no error and no request occurred."""
-    size, scheme, touch = getattr(request, "param", (DESKTOP, "light", False))
-    opened = View(browser, report, size, scheme, touch=touch)
-    yield opened
-    opened.context.close()
-    assert opened.wrong == []
 
 
 def order(metric: str, row: str, *, difference: bool = True) -> list[int]:

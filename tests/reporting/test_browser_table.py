@@ -3,7 +3,7 @@
 Each control is used with the mouse, with the keyboard alone and by touch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,20 +50,11 @@ on_a_phone = pytest.mark.parametrize("view", [(PHONE, "light", True)], indirect=
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page whose table is known."""
     found = tmp_path_factory.mktemp("explored") / "report.html"
     found.write_text(report_page(explored_page()), encoding="utf-8")
     return found
-
-
-@pytest.fixture
-def view(browser: Browser, path: Path, request: pytest.FixtureRequest) -> Iterator[View]:
-    size, scheme, touch = getattr(request, "param", (DESKTOP, "light", False))
-    opened = View(browser, path, size, scheme, touch=touch)
-    yield opened
-    opened.context.close()
-    assert opened.wrong == []
 
 
 def rows(page: Page) -> list[str]:
@@ -188,7 +179,7 @@ def test_all_rows_and_columns_can_be_hidden_and_shown_again(view: View) -> None:
 # --- the fragment ---
 
 
-def test_a_link_shows_the_same_view_in_another_window(view: View, browser: Browser, path: Path) -> None:
+def test_a_link_shows_the_same_view_in_another_window(view: View, browser: Browser, report: Path) -> None:
     page = view.page
     head(page, "FID").click()
     page.get_by_role("checkbox", name="95 % intervals").check()
@@ -197,7 +188,7 @@ def test_a_link_shows_the_same_view_in_another_window(view: View, browser: Brows
     page.get_by_label("Pre_error [1e-5]", exact=True).uncheck()
     page.locator("#pairs summary").click()
     page.locator("#pairs select").first.select_option("first")
-    other = View(browser, path, DESKTOP, "light", touch=False)
+    other = View(browser, report, DESKTOP, "light", touch=False)
     other.page.goto("about:blank")
     other.page.goto(page.url)
     assert rows(other.page) == rows(page) == ["base", "first", "pasted", "cited"]
@@ -242,10 +233,10 @@ def test_a_link_to_a_section_keeps_the_view(view: View) -> None:
         "#%",
     ],
 )
-def test_a_damaged_fragment_shows_the_first_view(view: View, path: Path, damaged: str) -> None:
+def test_a_damaged_fragment_shows_the_first_view(view: View, report: Path, damaged: str) -> None:
     page = view.page
     page.goto("about:blank")
-    page.goto(path.as_uri() + damaged)
+    page.goto(report.as_uri() + damaged)
     assert (rows(page), columns(page)) == (OWN, ["", "fid", "lpips", "pre_error", "pre_error/ratio"])
     assert page.locator("[aria-sort=ascending], [aria-sort=descending]").count() == 0
     expect(page.locator(".results .interval").first).to_be_hidden()
@@ -399,9 +390,9 @@ def test_a_phone_shows_one_column_with_its_intervals_and_no_sideways_scroll(view
     expect(page.get_by_role("link", name="table.csv")).to_be_visible()
 
 
-def test_a_wide_window_shows_all_columns_whatever_a_phone_chose(view: View, path: Path) -> None:
+def test_a_wide_window_shows_all_columns_whatever_a_phone_chose(view: View, report: Path) -> None:
     view.page.goto("about:blank")
-    view.page.goto(f"{path.as_uri()}#column=lpips")
+    view.page.goto(f"{report.as_uri()}#column=lpips")
     assert columns(view.page) == ["", "fid", "lpips", "pre_error", "pre_error/ratio"]
 
 
@@ -430,11 +421,11 @@ def test_nothing_but_the_best_value_is_bold_in_tables(view: View) -> None:
     assert page.locator(".results").evaluate_all("all => all.map((one) => getComputedStyle(one).fontWeight)") == ["400"]
 
 
-def test_the_controls_work_on_a_page_that_may_not_change_its_address(browser: Browser, path: Path) -> None:
+def test_the_controls_work_on_a_page_that_may_not_change_its_address(browser: Browser, report: Path) -> None:
     context = browser.new_context(offline=True)
     context.add_init_script("history.replaceState = () => { throw new DOMException('no', 'SecurityError'); };")
     page = context.new_page()
-    page.goto(path.as_uri())
+    page.goto(report.as_uri())
     head(page, "FID").click()
     page.locator(".chooser summary").click()
     page.get_by_label("Ours (large) w/ mask", exact=True).uncheck()
@@ -452,10 +443,10 @@ def test_the_key_tab_reaches_a_number_after_the_window_has_another_size(view: Vi
     expect(page.locator(".results .measured:visible[tabindex='0']")).to_have_count(1)
 
 
-def test_without_scripts_the_table_shows_everything(browser: Browser, path: Path) -> None:
+def test_without_scripts_the_table_shows_everything(browser: Browser, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False, offline=True)
     page = context.new_page()
-    page.goto(path.as_uri())
+    page.goto(report.as_uri())
     assert page.locator("[data-controls]:visible, [data-pairs]:visible, .sort").count() == 0
     assert page.locator(".results tbody tr:visible").count() == len(OWN)
     expect(page.locator(".results .interval").first).to_be_visible()
