@@ -24,7 +24,7 @@ from bench.metrics.summary import Summary
 from bench.reporting.choice import ComparedRows, choose, compared, drawn
 from bench.reporting.gallery import Gallery, fill
 from bench.reporting.page import Page, report_page
-from bench.reporting.sheet import Sheet, pictured_places, thumbnails
+from bench.reporting.sheet import Places, Sheet, Thumbnails, thumbnails
 from bench.results.environment import environment
 from bench.results.influences import INFLUENCES, write_influences
 from bench.results.out_folder import check_folder, claim, writable_folder
@@ -243,8 +243,10 @@ class Scores:
         def read(places: Sequence[int]) -> tuple[list[Item], dict[str, Any]]:
             return [self._item(place) for place in places], {}
 
-        small = thumbnails(pictured_places(rows, picks, count), images, read, rows.labels)
-        sheet = Sheet.of(self.provenance.manifest["items"], rows, small)
+        def small(places: Places) -> Thumbnails | None:
+            return thumbnails(places, images, read, rows.labels)
+
+        sheet = Sheet.of(self.provenance.manifest["items"], rows, picks, small)
         return replace(fill(picks, images, rows, of=count), sheet=sheet)
 
     def _item(self, place: int) -> Item:

@@ -30,7 +30,7 @@ from bench.reporting.figures import draw_borders, draw_rows
 from bench.reporting.gallery import Gallery, fill
 from bench.reporting.page import Page, first_line
 from bench.reporting.paper_figures import ERROR, OF_WORDS, PaperFigures
-from bench.reporting.sheet import Sheet, lines_of, pictured_places, thumbnails
+from bench.reporting.sheet import Places, Sheet, Thumbnails, thumbnails
 from bench.results.features import remove_features, write_features
 from bench.results.run_folder import REPORT, portable
 from bench.results.write import Measured, records_of, run_facts, write_manifest, write_records
@@ -194,14 +194,14 @@ class RunReport:
             "reference": rows.reference,
             "values": {row: sha256_of(arrays) for row, arrays in used.items()},
         }
-        images, manifest = partial(self.images, [*labels]), self.run.items.manifest
+        images, read = partial(self.images, [*labels]), partial(self.images, [])
         gallery = self._drawings.gallery(shows, lambda: fill(picks, images, rows, of=count))
-        listed = len(lines_of(manifest["items"], rows).ids)
-        places, read = pictured_places(rows, picks, listed), partial(self.images, [])
-        small = self._drawings.thumbnails(
-            {"places": asdict(places), "labels": labels}, lambda: thumbnails(places, images, read, labels)
-        )
-        return replace(gallery, sheet=Sheet.of(manifest["items"], rows, small))
+
+        def small(places: Places) -> Thumbnails | None:
+            determined_by = {"places": asdict(places), "labels": labels}
+            return self._drawings.thumbnails(determined_by, lambda: thumbnails(places, images, read, labels))
+
+        return replace(gallery, sheet=Sheet.of(self.run.items.manifest["items"], rows, picks, small))
 
     @property
     def _labels(self) -> dict[str, str]:

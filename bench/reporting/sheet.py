@@ -15,7 +15,7 @@ thumbnails before other items.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain, islice
@@ -123,15 +123,24 @@ class Sheet:
     """None if no item has a thumbnail."""
 
     @classmethod
-    def of(cls, items: Sequence[Mapping[str, Any]], rows: ComparedRows, thumbnails: Thumbnails | None) -> Sheet:
-        """Return the sheet of a run.
+    def of(
+        cls,
+        items: Sequence[Mapping[str, Any]],
+        rows: ComparedRows,
+        picks: Sequence[Pick],
+        make: Callable[[Places], Thumbnails | None],
+    ) -> Sheet:
+        """Return the sheet of a run. Only items that the page lists get thumbnails.
 
         Args:
             items: items of the manifest, each with `id`, `source` and `mask_area`.
             rows: rows that are compared, with the values of the items.
-            thumbnails: thumbnails of the items; None if there are none.
+            picks: chosen items.
+            make: function that makes the thumbnails of some items; see `thumbnails`.
         """
-        return cls(tuple(rows.metrics), rows.labels, rows.reference, lines_of(items, rows), thumbnails)
+        lines = lines_of(items, rows)
+        places = pictured_places(rows, picks, len(lines.ids))
+        return cls(tuple(rows.metrics), rows.labels, rows.reference, lines, make(places))
 
     def data(self) -> dict[str, Any]:
         """Return the content of the sheet as plain data, for the script of the page."""

@@ -8,7 +8,7 @@ import numpy as np
 from bench.data.items import Item
 from bench.reporting.choice import Compared, ComparedRows, choose
 from bench.reporting.gallery import Gallery, fill
-from bench.reporting.sheet import Sheet, pictured_places, thumbnails
+from bench.reporting.sheet import Places, Sheet, Thumbnails, thumbnails
 
 __all__ = ["EVIL", "LPIPS", "PSNR", "Flat", "filled_gallery"]
 
@@ -71,6 +71,9 @@ def filled_gallery(images: Flat, **rooms: int) -> Gallery:
     """Return the gallery of all items, with a sheet."""
     rows = images.compared
     picks = choose(rows)
-    places = pictured_places(rows, picks, images.count)
-    small = thumbnails(places, images, images.read, rows.labels, **rooms)
-    return replace(fill(picks, images, rows, of=images.count), sheet=Sheet.of(images.manifest, rows, small))
+
+    def small(places: Places) -> Thumbnails | None:
+        return thumbnails(places, images, images.read, rows.labels, **rooms)
+
+    sheet = Sheet.of(images.manifest, rows, picks, small)
+    return replace(fill(picks, images, rows, of=images.count), sheet=sheet)

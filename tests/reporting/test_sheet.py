@@ -218,7 +218,7 @@ def test_the_data_of_the_page_cannot_end_its_element() -> None:
 
 def test_items_without_values_still_have_lines() -> None:
     rows = ComparedRows({"row": {}}, [LPIPS], {"row": "Row"}, "")
-    data = module.Sheet.of([{"id": "a", "source": "a", "mask_area": 1.0}], rows, None).data()
+    data = module.Sheet.of([{"id": "a", "source": "a", "mask_area": 1.0}], rows, [], lambda _: None).data()
     assert (data["ids"], data["sources"], data["areas"], data["metrics"]) == (["a"], None, [1.0], [])
     assert data["pictures"] is None
 
