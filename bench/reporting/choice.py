@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from bench.runtime.seeding import numpy_generator
 from bench.tables.build import style_of
+from bench.tables.render import number_shown
 
 __all__ = [
     "LEAST_ITEMS",
@@ -66,7 +67,7 @@ class Compared:
         """
         if not math.isfinite(value):
             return "no value"
-        return f"{value * self.scale:{sign}z,.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
+        return number_shown(value * self.scale, self.decimals, sign)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bench.reporting.gallery import Gallery
 from bench.runtime.not_available import NotAvailable
 from bench.tables.build import NATIVE, PUBLISHED, Column, Metric, Table, TableRow
 from bench.tables.comparisons import PairDifference
-from bench.tables.render import CITED, DIFFERS, FEW, OURS, change_shown, ratio_shown
+from bench.tables.render import CITED, DIFFERS, FEW, OURS, change_shown, number_shown, ratio_shown
 from bench.tables.verdicts import p_shown
 
 __all__ = ["KeyPart", "PageTable", "PairCell", "TableCell", "TableHead", "TableLine", "page_table"]
@@ -183,7 +183,7 @@ def _marks(table: Table, row: TableRow) -> tuple[str, ...]:
 
 def _shown(style: Metric, value: float, sign: str = "") -> str:
     """Return a value in the unit of its metric as text."""
-    return f"{value * style.scale:{sign}z,.{style.decimals}f}".replace("-", "\N{MINUS SIGN}")
+    return number_shown(value * style.scale, style.decimals, sign)
 
 
 def _cell(table: Table, row: TableRow, column: Column, worst: str) -> TableCell:

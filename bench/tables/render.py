@@ -35,6 +35,7 @@ __all__ = [
     "measured_grid",
     "measured_shown",
     "number_as_json",
+    "number_shown",
     "paper_title",
     "print_table",
     "published_shown",
@@ -56,6 +57,17 @@ TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
 
 Metrics that a configuration adds are always shown.
 """
+
+
+def number_shown(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number as a page shows it: with commas between thousands, and with a minus sign instead of a hyphen.
+
+    Args:
+        value: the number, in the unit in which it is shown. A number that is rounded to 0 has no minus sign.
+        decimals: number of decimals.
+        sign: `+` to print a plus sign before positive numbers; an empty string for no plus sign.
+    """
+    return f"{value:{sign}z,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def measured_shown(measurement: Measurement | None, style: Metric) -> str:
