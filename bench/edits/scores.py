@@ -145,7 +145,8 @@ class Scores:
         content = {"experiment": EXPERIMENT, "config": config}
         check_folder(str(folder), content, overwrite=overwrite, allowing=OVERWRITE)
         facts = self._facts(manifest)
-        page = report_page(replace(self._page(facts), files=self._files()))  # before anything is replaced
+        tables = {"table": renderings(self._typed), MAIN_TABLE: main_renderings(self._typed, Tex())}
+        page = report_page(replace(self._page(facts), files=self._files(tables)))  # before anything is replaced
         out = writable_folder(str(folder), "out")
         for name in (RUN, REPORT, INFLUENCES):
             (out / name).unlink(missing_ok=True)
@@ -154,8 +155,8 @@ class Scores:
         write_records(out, self.records)
         if self._summary.scored.rows:
             write_influences(out, self._pairs.names, self._summary, [column.metric for column in self._typed.columns])
-        write_table(out, renderings(self._typed))
-        write_table(out, main_renderings(self._typed, Tex()), name=MAIN_TABLE)
+        for name, texts in tables.items():
+            write_table(out, texts, name=name)
         write_results(
             out,
             Measured(EXPERIMENT, self._typed.profile, manifest, made.manifest["subset"], {}),
@@ -167,9 +168,12 @@ class Scores:
         write_run(out, facts)
         return out
 
-    def _files(self) -> list[str]:
-        """Return the names of all files that the method `save` writes, except those that no page offers."""
-        tables = {"table": renderings(self._typed), MAIN_TABLE: main_renderings(self._typed, Tex())}
+    def _files(self, tables: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Return the names of all files that the method `save` writes, except those that no page offers.
+
+        Args:
+            tables: content of the table's files, by the name of the file and by its suffix.
+        """
         names = [f"{name}.{suffix}" for name, texts in tables.items() for suffix in texts]
         return [*names, "records.parquet", *([INFLUENCES] if self._summary.scored.rows else []), RESULTS, MANIFEST, RUN]
 
