@@ -178,22 +178,36 @@ def history_of(
     return History(tuple(writer.moments), lines, tuple(left_out), tuple(notes))
 
 
+Earlier = tuple[Measured, Mapping[Cell, int | None]]
+"""An earlier table, and the significant digits of each of its numbers."""
+
+
+@dataclass
+class _Kept:
+    """A table whose values can come from different moments."""
+
+    table: Measured
+    at: dict[Cell, int] = field(default_factory=dict)
+    """Number of the moment of each value."""
+
+    def put(self, table: Measured, cell: Cell, moment: int) -> None:
+        """Replace one value by that of another table, which was measured at a moment."""
+        self.table = _with(self.table, table, cell)
+        self.at[cell] = moment
+
+
 @dataclass
 class _Track:
-    """Tables of one experiment that can be compared with each other.
+    """Tables of one experiment that can be compared with each other."""
 
-    `first`, `last` and `marked` contain for each number its first value, its last value, and its last marked value. If
-    no value is marked, `marked` has the first value. The values can come from different moments.
-    """
-
-    first: Measured
-    last: Measured
-    marked: Measured
-    first_at: dict[Cell, int] = field(default_factory=dict)
-    """Number of the moment of each value in `first`."""
-    last_at: dict[Cell, int] = field(default_factory=dict)
-    marked_at: dict[Cell, int] = field(default_factory=dict)
-    """Number of the moment of each value in `marked` that is marked."""
+    first: _Kept
+    """First value of each number."""
+    last: _Kept
+    """Last value of each number."""
+    marked: _Kept
+    """Last marked value of each number in `marks`, and first value of each other number."""
+    marks: set[Cell] = field(default_factory=set)
+    """Numbers with a marked value in their newest segment."""
     segments: dict[Cell, int] = field(default_factory=dict)
     """Segment of each number."""
     protocols: dict[Cell, Protocol | None] = field(default_factory=dict)
@@ -205,9 +219,9 @@ class _Track:
     rounded: dict[int, int | None] = field(default_factory=dict)
     """Significant digits of the numbers of each moment; None if they were not rounded, as those of a run."""
 
-    def digits(self, moments: Mapping[Cell, int]) -> dict[Cell, int | None]:
-        """Return the significant digits of each number, which comes from the moment that is given for it."""
-        return {cell: self.rounded[moment] for cell, moment in moments.items()}
+    def earlier(self, kept: _Kept) -> Earlier:
+        """Return a table of the track with the significant digits of each value."""
+        return kept.table, {cell: self.rounded[moment] for cell, moment in kept.at.items()}
 
 
 @dataclass(frozen=True)
@@ -240,6 +254,18 @@ class _Compared:
         return Step(against, found.old, found.change, found.ci95, found.allowed, found.verdict)
 
 
+@dataclass(frozen=True)
+class _Comparisons:
+    """The outcomes of the comparisons of one moment with earlier values of all tracks."""
+
+    previous: _Compared
+    """Comparisons with the last values."""
+    start: _Compared
+    """Comparisons with the first values."""
+    mark: _Compared
+    """Comparisons with the last marked values."""
+
+
 @dataclass
 class _Writer:
     """The moments and values so far. Moments must be added in the order of their dates."""
@@ -259,36 +285,31 @@ class _Writer:
         known = {name: track for name, (track, _) in chosen.items() if track is not None}
         margins = {**_own_margins(source), **self.margins}
         margins = {name: margin for name, margin in margins.items() if name in _names(side)}
-        previous, start, mark = (
-            _compared(side, tables, margins)
-            for tables in (
-                {name: (track.last, track.digits(track.last_at)) for name, track in known.items()},
-                {name: (track.first, track.digits(track.first_at)) for name, track in known.items()},
-                {
-                    name: (track.marked, track.digits({**track.first_at, **track.marked_at}))
-                    for name, track in known.items()
-                    if track.marked_at
-                },
-            )
+        marked = {name: track for name, track in known.items() if track.marks}
+        compared = _Comparisons(
+            _compared(side, {name: track.earlier(track.last) for name, track in known.items()}, margins),
+            _compared(side, {name: track.earlier(track.first) for name, track in known.items()}, margins),
+            _compared(side, {name: track.earlier(track.marked) for name, track in marked.items()}, margins),
         )
         for name, (track, reason) in chosen.items():
             table = side.tables[name]
             if track is None:
-                track = _Track(table, table, table)
+                track = _Track(_Kept(table), _Kept(table), _Kept(table))
                 self.tracks[name].append(track)
             for cell, found in _cells(table):
                 key = (name, *cell)
                 self.kinds.setdefault(key, (cell in table.costs, found.higher_is_better))
-                why = reason or (_apart(track, table, cell) or previous.reason(key) if cell in track.last_at else "")
+                known_reason = _apart(track, table, cell) or compared.previous.reason(key)
+                why = reason or (known_reason if cell in track.last.at else "")
                 value = _value(number, found)
                 if found.value is not None:
-                    value = self._placed(value, key, track, (previous, start, mark), why)
+                    value = self._placed(value, key, track, compared, why)
                     _remember(track, table, cell, value)
                 self.values.setdefault(key, []).append(value)
             track.newest = number
             track.rounded[number] = table.digits
-            track.last = replace(track.last, custom=table.custom)
-        notes = () if previous.outcome is None else previous.outcome.notes
+            track.last.table = replace(track.last.table, custom=table.custom)
+        notes = () if compared.previous.outcome is None else compared.previous.outcome.notes
         self.moments.append(Moment(number, source, notes))
 
     def _track(self, table: Measured) -> tuple[_Track | None, str]:
@@ -298,27 +319,27 @@ class _Writer:
         """
         reason = ""
         for track in sorted(self.tracks.setdefault(table.experiment, []), key=lambda track: -track.newest):
-            apart = incomparable(table, track.last)
+            apart = incomparable(table, track.last.table)
             if apart is None:
                 return track, ""
             reason = reason or apart
         return None, reason
 
-    def _placed(self, value: Value, key: Key, track: _Track, compared: tuple[_Compared, ...], why: str) -> Value:
+    def _placed(self, value: Value, key: Key, track: _Track, compared: _Comparisons, why: str) -> Value:
         """Return a value with its segment and its comparisons.
 
         Args:
             value: value that exists.
             key: address of its line.
             track: track of the value's table.
-            compared: outcomes of the comparisons with the last, the first and the marked values of all tracks.
+            compared: outcomes of the comparisons of all numbers of the moment.
             why: reason why the value was not compared with an earlier one; empty if it was, or if there is none.
         """
         cell = key[1:]
-        if cell in track.last_at and not why:
-            moments = (track.last_at, track.first_at, track.marked_at)
-            steps = [one.step(key, at[cell]) if cell in at else None for one, at in zip(compared, moments, strict=True)]
-            step, since_start, since_mark = steps
+        if cell in track.last.at and not why:
+            step = compared.previous.step(key, track.last.at[cell])
+            since_start = compared.start.step(key, track.first.at[cell])
+            since_mark = compared.mark.step(key, track.marked.at[cell]) if cell in track.marks else None
             drift = _drift(step, since_start, since_mark, track.decided.get(cell))
             return replace(
                 value,
@@ -349,19 +370,17 @@ def _remember(track: _Track, table: Measured, cell: Cell, value: Value) -> None:
     is_new = track.segments.get(cell) != value.segment
     if is_new:
         track.segments[cell] = value.segment
-        track.first_at[cell] = value.moment
-        track.first = _with(track.first, table, cell)
-        track.marked_at.pop(cell, None)
+        track.first.put(table, cell, value.moment)
+        track.marks.discard(cell)
         track.decided.pop(cell, None)
     if is_new or value.mark is not None:
-        track.marked = _with(track.marked, table, cell)
+        track.marked.put(table, cell, value.moment)
     if value.mark is not None:
-        track.marked_at[cell] = value.moment
+        track.marks.add(cell)
     if value.since_start is not None and value.since_start.verdict is not Verdict.CANNOT_TELL:
         track.decided[cell] = value.since_start.verdict
     track.protocols[cell] = table.stamps.protocols.get(cell[1])
-    track.last_at[cell] = value.moment
-    track.last = _with(track.last, table, cell)
+    track.last.put(table, cell, value.moment)
 
 
 def _with(old: Measured, table: Measured, cell: Cell) -> Measured:
@@ -400,10 +419,6 @@ def _require_known(margins: Iterable[str], lines: Iterable[Line]) -> None:
             raise BadInputError(
                 f"margin of {name}: expected a name from this list: {', '.join(known)}; found another name"
             )
-
-
-Earlier = tuple[Measured, Mapping[Cell, int | None]]
-"""An earlier table, and the significant digits of each of its numbers."""
 
 
 def _compared(side: Side, tables: Mapping[str, Earlier], margins: Mapping[str, Margin]) -> _Compared:
